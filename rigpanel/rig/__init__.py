@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The rig: cards, their links and the host, as readings from a source."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Qt only: the window, its panes and charts, the tray, and bridges from threads to signals."""
