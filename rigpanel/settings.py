@@ -197,8 +197,10 @@ class SettingsStore:
             return
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             self.problems = (
-                f"Settings file {self._path} cannot be read ({error}); defaults are in force. "
-                "Mend or remove it.",
+                (
+                    f"Settings file {self._path} cannot be read ({error}); defaults are in force. "
+                    "Mend or remove it."
+                ),
             )
             return
         problems = []

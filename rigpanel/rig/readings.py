@@ -3,7 +3,7 @@
 
 import enum
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 
 class Missing(enum.Enum):
@@ -16,7 +16,7 @@ class Missing(enum.Enum):
 
 
 T = TypeVar("T")
-Reading = T | Missing
+Reading: TypeAlias = T | Missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class GpuProcess:
 
 @dataclass(frozen=True, slots=True)
 class GpuSample:
-    """Every reading of one card at one tick; the UUID is the card, index and bus id are for people."""
+    """Every reading of one card at one tick; the UUID is the card, the index is for people."""
 
     index: int
     uuid: str
