@@ -15,6 +15,9 @@ class Missing(enum.Enum):
     GPU_LOST = "gpu_lost"
 
 
+UNKNOWN_UUID = "unknown-"
+"""Begins the stand-in for the UUID of a card that has not yet told it to this process."""
+
 T = TypeVar("T")
 Reading: TypeAlias = T | Missing
 

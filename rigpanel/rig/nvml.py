@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""The real rig: NVIDIA's management library, read through nvidia-ml-py."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pynvml
+
+from rigpanel.rig.host import HostReader
+from rigpanel.rig.nvml_calls import call, reason, sentence, text
+from rigpanel.rig.nvml_card import Handle, Peers, read_card
+from rigpanel.rig.readings import UNKNOWN_UUID, GpuSample, Missing, Reading, RigSnapshot
+
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 30.0
+
+
+class _BackOff:
+    """When to try again: after 1 s, then twice as long each time, up to 30 s."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._wait_s = 0.0
+        self._next = 0.0
+
+    def due(self) -> bool:
+        return self._clock() >= self._next
+
+    def failed(self) -> None:
+        self._wait_s = min(max(self._wait_s * 2, FIRST_RETRY_S), LAST_RETRY_S)
+        self._next = self._clock() + self._wait_s
+
+    def succeeded(self) -> None:
+        self._wait_s = self._next = 0.0
+
+
+@dataclass(slots=True)
+class _Card:
+    """A card this process has seen: its handle while it answers, and its last good readings."""
+
+    index: int
+    uuid: str
+    handle: Handle | None
+    bus_id: Reading[str]
+    name: Reading[str]
+    trouble: Missing = Missing.GPU_LOST
+
+
+class NvmlSource:
+    """Readings of every NVIDIA card and the host; each reading fails on its own.
+
+    `slow_period_s` is how long PCIe traffic (20 ms a counter) and the process list may be kept
+    before they are read again; 0 reads them every time.
+    """
+
+    simulated = False
+
+    def __init__(
+        self, slow_period_s: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._slow_period_s = slow_period_s
+        self._clock = clock
+        self._host = HostReader()
+        self._open = False
+        self._problem: pynvml.NVMLError | None = None
+        self._driver_retry = _BackOff(clock)
+        self._card_retry = _BackOff(clock)
+        self._cards: dict[str, _Card] = {}
+        self._slow: dict[str, tuple[float, GpuSample]] = {}
+        self._driver_version: Reading[str] = Missing.READ_FAILED
+        self._nvml_version: Reading[str] = Missing.READ_FAILED
+
+    def read(self) -> RigSnapshot:
+        """Read every card and the host once; never raises for hardware or driver."""
+        if not self._open and self._driver_retry.due():
+            self._start()
+        if self._open and any(card.handle is None for card in self._cards.values()):
+            self._look_again()
+        if not self._open and not self._cards:
+            return self._without_driver()
+        peers = Peers(
+            {
+                card.bus_id: card.uuid
+                for card in self._cards.values()
+                if isinstance(card.bus_id, str)
+            }
+        )
+        gpus = tuple(
+            self._read(card, peers) for card in sorted(self._cards.values(), key=lambda c: c.index)
+        )
+        return RigSnapshot(
+            simulated=False,
+            time_s=time.time(),
+            driver_version=self._driver_version,
+            nvml_version=self._nvml_version,
+            gpus=gpus,
+            host=self._host.read(),
+            driver_problem=None if self._open or self._problem is None else sentence(self._problem),
+        )
+
+    def close(self) -> None:
+        """Let go of the driver."""
+        if self._open:
+            self._open = False
+            call(pynvml.nvmlShutdown)
+
+    def _without_driver(self) -> RigSnapshot:
+        problem = self._problem or pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+        why = reason(problem)
+        return RigSnapshot(
+            simulated=False,
+            time_s=time.time(),
+            driver_version=why,
+            nvml_version=why,
+            gpus=why,
+            host=self._host.read(),
+            driver_problem=sentence(problem),
+        )
+
+    def _start(self) -> None:
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            self._problem = error
+            self._driver_retry.failed()
+            return
+        self._open = True
+        self._problem = None
+        self._driver_retry.succeeded()
+        self._driver_version = text(call(pynvml.nvmlSystemGetDriverVersion))
+        self._nvml_version = text(call(pynvml.nvmlSystemGetNVMLVersion))
+        self._list_cards()
+
+    def _look_again(self) -> None:
+        """Start NVML anew to find a lost card by its UUID; the other cards keep their place."""
+        if not self._card_retry.due():
+            return
+        call(pynvml.nvmlShutdown)
+        self._open = False
+        self._start()
+        if any(card.handle is None for card in self._cards.values()):
+            self._card_retry.failed()
+        else:
+            self._card_retry.succeeded()
+
+    def _list_cards(self) -> None:
+        count = call(pynvml.nvmlDeviceGetCount)
+        if isinstance(count, Missing):
+            return
+        for card in self._cards.values():
+            card.handle = None
+        for index in range(count):
+            handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
+            if isinstance(handle, Missing):
+                self._note_unreachable(index, handle, handle, handle)
+                continue
+            uuid = text(call(pynvml.nvmlDeviceGetUUID, handle))
+            pci = call(pynvml.nvmlDeviceGetPciInfo, handle)
+            bus_id = pci if isinstance(pci, Missing) else text(pci.busId)
+            name = text(call(pynvml.nvmlDeviceGetName, handle))
+            if isinstance(uuid, Missing):
+                self._note_unreachable(index, uuid, bus_id, name)
+                continue
+            self._cards.pop(f"{UNKNOWN_UUID}{index}", None)
+            self._cards[uuid] = _Card(index, uuid, handle, bus_id, name)
+
+    def _note_unreachable(
+        self, index: int, why: Missing, bus_id: Reading[str], name: Reading[str]
+    ) -> None:
+        """Keep a place for a card that the driver counts but that has never answered here."""
+        if any(card.index == index for card in self._cards.values()):
+            return
+        uuid = f"{UNKNOWN_UUID}{index}"
+        self._cards[uuid] = _Card(index, uuid, None, bus_id, name, why)
+
+    def _read(self, card: _Card, peers: Peers) -> GpuSample:
+        if card.handle is None or not self._open:
+            return _blank(card, card.trouble if self._open else Missing.READ_FAILED)
+        now = self._clock()
+        kept = self._slow.get(card.uuid)
+        fresh = kept is None or now - kept[0] >= self._slow_period_s
+        sample = read_card(
+            card.handle,
+            index=card.index,
+            uuid=card.uuid,
+            name=card.name,
+            bus_id=card.bus_id,
+            peers=peers,
+            kept=None if fresh or kept is None else kept[1],
+        )
+        if sample.lost:
+            card.handle = None
+            card.trouble = Missing.GPU_LOST
+            self._slow.pop(card.uuid, None)
+            return _blank(card, Missing.GPU_LOST)
+        if fresh:
+            self._slow[card.uuid] = (now, sample)
+        return sample
+
+
+def _blank(card: _Card, why: Missing) -> GpuSample:
+    known = {"index": card.index, "uuid": card.uuid, "name": card.name, "pci_bus_id": card.bus_id}
+    rest: dict[str, Any] = {f.name: why for f in fields(GpuSample) if f.name not in known}
+    return GpuSample(**known, **rest)
