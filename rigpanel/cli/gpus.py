@@ -15,6 +15,17 @@ from rigpanel.rig.as_json import snapshot_as_json
 from rigpanel.rig.readings import GpuSample, Missing, Reading, RigSnapshot
 
 SHORTEST_WATCH_S = 0.1
+HEADINGS: tuple[str, ...] = (
+    "GPU",
+    "Name",
+    "Temp",
+    "Power",
+    "Limit",
+    "Fans",
+    "Memory",
+    "Util",
+    "Held back by",
+)
 
 
 class NoDriverError(RigpanelError):
@@ -91,8 +102,7 @@ def _print(snapshot: RigSnapshot, *, as_json: bool, many: bool) -> None:
 
 def as_table(snapshot: RigSnapshot) -> str:
     """Return the snapshot as an aligned table for people."""
-    rows = [("GPU", "Name", "Temp", "Power", "Limit", "Fans", "Memory", "Util", "Held back by")]
-    rows += [_row(gpu) for gpu in snapshot.cards]
+    rows = [HEADINGS, *(_row(gpu) for gpu in snapshot.cards)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     if not snapshot.cards:

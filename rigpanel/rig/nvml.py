@@ -80,16 +80,9 @@ class NvmlSource:
             self._look_again()
         if not self._open and not self._cards:
             return self._without_driver()
-        peers = Peers(
-            {
-                card.bus_id: card.uuid
-                for card in self._cards.values()
-                if isinstance(card.bus_id, str)
-            }
-        )
-        gpus = tuple(
-            self._read(card, peers) for card in sorted(self._cards.values(), key=lambda c: c.index)
-        )
+        cards = sorted(self._cards.values(), key=lambda card: card.index)
+        peers = Peers({card.bus_id: card.uuid for card in cards if isinstance(card.bus_id, str)})
+        gpus = tuple(self._read(card, peers) for card in cards)
         return RigSnapshot(
             simulated=False,
             time_s=time.time(),
@@ -201,6 +194,11 @@ class NvmlSource:
 
 
 def _blank(card: _Card, why: Missing) -> GpuSample:
-    known = {"index": card.index, "uuid": card.uuid, "name": card.name, "pci_bus_id": card.bus_id}
+    known: dict[str, Any] = {
+        "index": card.index,
+        "uuid": card.uuid,
+        "name": card.name,
+        "pci_bus_id": card.bus_id,
+    }
     rest: dict[str, Any] = {f.name: why for f in fields(GpuSample) if f.name not in known}
     return GpuSample(**known, **rest)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The simulated rig: two RTX 3090s with an NVLink bridge, warmed by load and cooled by fans."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -60,11 +61,17 @@ def _auto_duty(temperature_c: float) -> float:
     points = AUTO_CURVE
     if temperature_c <= points[0][0]:
         return points[0][1]
-    for (low_c, low_pct), (high_c, high_pct) in zip(points, points[1:], strict=False):
+    for (low_c, low_pct), (high_c, high_pct) in itertools.pairwise(points):
         if temperature_c <= high_c:
             share = (temperature_c - low_c) / (high_c - low_c)
             return low_pct + share * (high_pct - low_pct)
     return points[-1][1]
+
+
+def _held_back_by(load: float) -> tuple[str, ...]:
+    if load > 0.95:
+        return ("sw_power_cap",)
+    return () if load > 0.1 else ("gpu_idle",)
 
 
 class SimulatedRig:
@@ -157,15 +164,9 @@ class SimulatedRig:
             memory_total_mib=24576.0,
             clock_sm_mhz=1695 if busy else 210,
             clock_mem_mhz=9751 if busy else 405,
-            throttle_reasons=("sw_power_cap",)
-            if card.load > 0.95
-            else ()
-            if busy
-            else ("gpu_idle",),
+            throttle_reasons=_held_back_by(card.load),
             fans=fans,
-            pcie=PcieSample(
-                4 if busy else 1, 16, 4, 16, round(traffic, 1), round(traffic * 1.1, 1)
-            ),
+            pcie=PcieSample(4 if busy else 1, 16, 4, 16, traffic, traffic * 1.1),
             nvlink=NvlinkSample(4, 4, "3.1", (UUIDS[1 - index],)),
             processes=(GpuProcess(4242, "simulated engine", MODEL_MIB - 300.0),),
         )
