@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""The engine's own process: reads commands on its main thread, so that a cancel gets through."""
+
+import argparse
+import os
+import socket
+import sys
+import threading
+
+from rigpanel.engine.events import Event, Quit, decode, encode
+
+GOODBYE_S = 3.0
+
+
+def main() -> None:
+    """Serve commands from the socket given by `--fd` until it closes or says quit."""
+    parser = argparse.ArgumentParser(prog="rigpanel-engine")
+    parser.add_argument("--fd", type=int, required=True)
+    connection = socket.socket(fileno=parser.parse_args().fd)
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    from rigpanel.engine.worker import EngineWorker
+
+    sending = threading.Lock()
+
+    def emit(event: Event) -> None:
+        try:
+            with sending:
+                connection.sendall(encode(event))
+        except OSError:
+            os._exit(0)  # The panel is gone; nobody is left to work for.
+
+    worker = EngineWorker(emit)
+    worker.start()
+    with connection.makefile("rb") as commands:
+        for line in commands:
+            command = decode(line)
+            if isinstance(command, Quit):
+                break
+            worker.post(command)
+    worker.stop(GOODBYE_S)
+    sys.stderr.flush()
+    os._exit(0)  # Frees everything at once; llama.cpp's own teardown may hang on a sick card.
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""The engine inside the panel, for platforms where a child process is not wanted."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+
+from rigpanel.engine.events import Command, Event, Unload
+from rigpanel.engine.messages import EngineError, EngineState
+from rigpanel.engine.worker import EngineWorker
+from rigpanel.engine.worker_engine import WorkerEngine
+
+STOP_S = 5.0
+POLL_S = 0.02
+
+
+class ThreadEngine(WorkerEngine):
+    """An engine whose worker is a thread of this process; llama.cpp's end would be ours too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._worker: EngineWorker | None = None
+
+    async def _start(self) -> None:
+        if self._worker is not None:
+            return
+        os.environ["GGML_NO_BACKTRACE"] = "1"
+        loop = asyncio.get_running_loop()
+
+        def emit(event: Event) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody listens any more.
+                loop.call_soon_threadsafe(self._take, event)
+
+        self._worker = EngineWorker(emit)
+        self._worker.start()
+
+    def _post(self, command: Command) -> None:
+        if self._worker is not None:
+            self._worker.post(command)
+
+    async def unload(self) -> None:
+        """Free the model; the thread stays."""
+        self._refuse_when_busy()
+        if self._worker is None or self._status.state is not EngineState.READY:
+            return
+        self._job += 1
+        self._post(Unload(self._job))
+        while self._status.state is EngineState.READY:
+            await asyncio.sleep(POLL_S)
+
+    async def stop(self) -> None:
+        """End the thread; raises EngineError when llama.cpp does not come back in 5 s."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        self.cancel()
+        worker.stop(0.0)
+        for _ in itertools.repeat(None, int(STOP_S / POLL_S)):
+            if not worker.alive:
+                break
+            await asyncio.sleep(POLL_S)
+        self._ended(None)
+        if worker.alive:
+            raise EngineError("llama.cpp did not stop within 5 s; it ends with the program.")

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""The worker thread that owns llama-cpp-python; the same class in either kind of engine."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from rigpanel.engine.events import (
+    Cancel,
+    Chat,
+    Command,
+    Event,
+    Failed,
+    Load,
+    LoadProgressed,
+    ModelLoaded,
+    Quit,
+    Unload,
+    Unloaded,
+)
+from rigpanel.engine.messages import EngineError, LoadCancelledError, TextGenerated
+from rigpanel.engine.session import Session, prepare
+from rigpanel.errors import RigpanelError
+
+PIECE_S = 0.01
+"""Text that comes faster than this is sent together."""
+PROGRESS_S = 0.03
+
+log = logging.getLogger(__name__)
+
+
+class EngineWorker:
+    """Takes commands in order on a thread of its own; a cancel gets through at once."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._cancelled_up_to = -1
+        self._stopping = threading.Event()
+        self._session: Session | None = None
+        self._thread = threading.Thread(target=self._run, name="engine-worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def post(self, command: Command) -> None:
+        """Hand over a command from any thread."""
+        if isinstance(command, Cancel):
+            self._cancelled_up_to = max(self._cancelled_up_to, command.job)
+        elif isinstance(command, Quit):
+            self._stopping.set()
+            self._commands.put(command)
+        else:
+            self._commands.put(command)
+
+    def stop(self, timeout_s: float) -> bool:
+        """Cancel what is under way and end the thread; says whether it ended in time."""
+        self.post(Quit())
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        prepare()
+        while not isinstance(command := self._commands.get(), Quit):
+            try:
+                self._obey(command)
+            except LoadCancelledError as error:
+                self._emit(Failed(str(error), cancelled=True))
+            except RigpanelError as error:
+                self._emit(Failed(str(error)))
+            except Exception as error:
+                log.exception("the engine's worker failed")
+                self._emit(Failed(f"The engine failed unexpectedly: {error!r}."))
+        self._unload()
+
+    def _obey(self, command: Command) -> None:
+        if isinstance(command, Load):
+            self._unload()
+            self._session = Session(
+                command.settings, self._progress(), self._cancel_check(command.job)
+            )
+            self._emit(ModelLoaded(self._session.model))
+        elif isinstance(command, Chat):
+            self._chat(command)
+        elif isinstance(command, Unload):
+            self._unload()
+            self._emit(Unloaded())
+
+    def _cancel_check(self, job: int) -> Callable[[], bool]:
+        return lambda: self._cancelled_up_to >= job or self._stopping.is_set()
+
+    def _progress(self) -> Callable[[float], None]:
+        told_at = 0.0
+
+        def tell(fraction: float) -> None:
+            nonlocal told_at
+            now = time.monotonic()
+            if now - told_at >= PROGRESS_S or fraction >= 1.0:
+                told_at = now
+                self._emit(LoadProgressed(fraction))
+
+        return tell
+
+    def _chat(self, command: Chat) -> None:
+        if self._session is None:
+            raise EngineError("No model is loaded. Load one first.")
+        text, n_gen, sent_at = "", 0, 0.0
+        try:
+            for event in self._session.chat(command.request, self._cancel_check(command.job)):
+                if isinstance(event, TextGenerated):
+                    text, n_gen = text + event.text, event.n_gen
+                    if time.monotonic() - sent_at < PIECE_S:
+                        continue
+                if text:
+                    self._emit(TextGenerated(text, n_gen))
+                    text, sent_at = "", time.monotonic()
+                if not isinstance(event, TextGenerated):
+                    self._emit(event)
+        except EngineError:
+            if text:
+                self._emit(TextGenerated(text, n_gen))
+            raise
+
+    def _unload(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
