@@ -1,16 +1,44 @@
 # SPDX-License-Identifier: MIT
 """Bridges: what threads and coroutines produce, as signals to slots on the Qt thread."""
 
-from PySide6.QtCore import QObject, Signal
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from rigpanel.engine.engine import Engine
+from rigpanel.engine.messages import (
+    ChatRequest,
+    EngineStatus,
+    LoadCancelledError,
+    PrefillProgressed,
+    ReplyFinished,
+    ReplyStats,
+    TextGenerated,
+)
+from rigpanel.errors import RigpanelError
+from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.watch.phases import PhaseKind, PhaseLog
+from rigpanel.watch.tick import Tick
+
+FRAME_MS = 33
+"""Text goes to the window about 30 times a second."""
+
+log = logging.getLogger(__name__)
 
 
 class WatchBridge(QObject):
     """The sampler thread's ticks as a Qt signal."""
 
     tick_ready = Signal(object)
-    """A `watch.tick.Tick`, on the Qt thread."""
+    """A `watch.tick.Tick`; connected slots of QObjects get it on the Qt thread."""
+
+    def on_tick(self, tick: Tick) -> None:
+        """Take a tick on whatever thread read it."""
+        self.tick_ready.emit(tick)
 
 
 class EngineBridge(QObject):
@@ -35,3 +63,105 @@ class EngineBridge(QObject):
     def __init__(self, engine: Engine, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._engine = engine
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._text = ""
+        self._n_gen = 0
+        self.phases = PhaseLog()
+        self._frame = QTimer(self)
+        self._frame.setInterval(FRAME_MS)
+        self._frame.timeout.connect(self._flush)
+        engine.add_listener(self.status_changed.emit)
+
+    @property
+    def status(self) -> EngineStatus:
+        """What the engine is doing now."""
+        return self._engine.status
+
+    @Slot(object)
+    def load(self, settings: LoadSettings) -> None:
+        """Load a model; progress and outcome come as signals."""
+        self._run(self._load(settings))
+
+    @Slot(object)
+    def send(self, request: ChatRequest) -> None:
+        """Generate a reply; its text and outcome come as signals."""
+        self._run(self._send(request))
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop the load or reply under way."""
+        self._engine.cancel()
+
+    @Slot()
+    def unload(self) -> None:
+        """Give the model's memory back."""
+        self._run(self._unload())
+
+    async def shutdown(self) -> None:
+        """End the engine, then wait for what was waiting on it."""
+        try:
+            await self._engine.stop()
+        except RigpanelError as error:
+            log.warning("%s", error)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._frame.stop()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _load(self, settings: LoadSettings) -> None:
+        try:
+            model = await self._engine.load(settings, self.load_progressed.emit)
+        except LoadCancelledError:
+            self.load_cancelled.emit()
+        except RigpanelError as error:
+            self.load_failed.emit(str(error))
+        except Exception as error:
+            log.exception("a load failed unexpectedly")
+            self.load_failed.emit(f"The load failed unexpectedly: {error!r}.")
+        else:
+            self.model_loaded.emit(model)
+
+    async def _send(self, request: ChatRequest) -> None:
+        stats: ReplyStats | None = None
+        problem = "The reply ended without a word."
+        self.phases.begin(PhaseKind.PREFILL, time.monotonic())
+        self._frame.start()
+        try:
+            async for event in self._engine.chat(request):
+                if isinstance(event, TextGenerated):
+                    if self._n_gen == 0:
+                        self.phases.begin(PhaseKind.DECODE, time.monotonic())
+                    self._text += event.text
+                    self._n_gen = event.n_gen
+                elif isinstance(event, PrefillProgressed):
+                    self.prefill_progressed.emit(event)
+                elif isinstance(event, ReplyFinished):
+                    stats = event.stats
+        except RigpanelError as error:
+            problem = str(error)
+        except Exception as error:
+            log.exception("a reply failed unexpectedly")
+            problem = f"The reply failed unexpectedly: {error!r}."
+        self.phases.end(time.monotonic())
+        self._frame.stop()
+        self._flush()
+        self._n_gen = 0
+        if stats is not None:
+            self.reply_finished.emit(stats)
+        else:
+            self.reply_failed.emit(problem)
+
+    async def _unload(self) -> None:
+        try:
+            await self._engine.unload()
+        except RigpanelError as error:
+            self.load_failed.emit(str(error))
+
+    @Slot()
+    def _flush(self) -> None:
+        if self._text:
+            text, self._text = self._text, ""
+            self.text_ready.emit(text, self._n_gen)

@@ -2,10 +2,12 @@
 """Alerts: rules that step through samples and say when something starts or stops being wrong."""
 
 import enum
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from rigpanel.rig.readings import GpuSample
+from rigpanel.rig.readings import GpuSample, Missing
 
 
 class AlertKind(enum.Enum):
@@ -48,3 +50,124 @@ class AlertRule(Protocol):
     def step(self, sample: GpuSample, now: float) -> Transition | None:
         """Take one sample at `now` (seconds since the epoch) and say what changed."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a card is hot: above `hot_c` for `hold_s` raises, below `cool_c` clears."""
+
+    hot_c: float = 85.0
+    cool_c: float = 82.0
+    hold_s: float = 3.0
+
+
+class TemperatureRule:
+    """A card above 85 °C for 3 s raises, below 82 °C clears; blindness does neither."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self.thresholds = thresholds
+        self._above_since: float | None = None
+        self._standing: Alert | None = None
+
+    def step(self, sample: GpuSample, now: float) -> Transition | None:
+        """Take one sample at `now` (seconds since the epoch) and say what changed."""
+        temperature_c = sample.temperature_c
+        if isinstance(temperature_c, Missing):
+            return None
+        if self._standing is not None:
+            if temperature_c >= self.thresholds.cool_c:
+                return None
+            cleared = replace(self._standing, cleared_at_s=now)
+            self._standing = self._above_since = None
+            return Transition(cleared)
+        if temperature_c <= self.thresholds.hot_c:
+            self._above_since = None
+            return None
+        if self._above_since is None:
+            self._above_since = now
+        if now - self._above_since < self.thresholds.hold_s:
+            return None
+        self._standing = Alert(
+            kind=AlertKind.HOT,
+            uuid=sample.uuid,
+            card=sample.label,
+            sentence=f"{sample.label} is at {temperature_c:.0f} °C, above "
+            f"{self.thresholds.hot_c:.0f} °C. Stop the reply or lower the power limit, and see "
+            "whether its fans turn and the air can get to them.",
+            raised_at_s=now,
+        )
+        return Transition(self._standing)
+
+
+class LostRule:
+    """A card that has fallen off the bus raises at once and clears when it answers again."""
+
+    def __init__(self) -> None:
+        self._standing: Alert | None = None
+
+    def step(self, sample: GpuSample, now: float) -> Transition | None:
+        """Take one sample at `now` (seconds since the epoch) and say what changed."""
+        if sample.lost and self._standing is None:
+            self._standing = Alert(
+                kind=AlertKind.LOST,
+                uuid=sample.uuid,
+                card=sample.label,
+                sentence=f"{sample.label} no longer answers: the driver has lost it. Its fans and "
+                "temperature are not known. Check its power cables and slot; a reboot is "
+                "usually needed.",
+                raised_at_s=now,
+            )
+            return Transition(self._standing)
+        if self._standing is not None and not isinstance(sample.temperature_c, Missing):
+            cleared = replace(self._standing, cleared_at_s=now)
+            self._standing = None
+            return Transition(cleared)
+        return None
+
+
+class AlertBook:
+    """Every rule for every card, what stands now, and what stood before."""
+
+    def __init__(self, thresholds: Thresholds | None = None, keep: int = 500) -> None:
+        self._thresholds = thresholds or Thresholds()
+        self._rules: dict[str, tuple[TemperatureRule, LostRule]] = {}
+        self._standing: dict[tuple[AlertKind, str], Alert] = {}
+        self._past: deque[Alert] = deque(maxlen=keep)
+
+    @property
+    def standing(self) -> tuple[Alert, ...]:
+        """Alerts in force, oldest first."""
+        return tuple(sorted(self._standing.values(), key=lambda alert: alert.raised_at_s))
+
+    @property
+    def past(self) -> tuple[Alert, ...]:
+        """Alerts that were cleared, oldest first."""
+        return tuple(self._past)
+
+    def set_thresholds(self, thresholds: Thresholds) -> None:
+        """Put other thresholds in force for every card, from the next sample on."""
+        self._thresholds = thresholds
+        for temperature, _lost in self._rules.values():
+            temperature.thresholds = thresholds
+
+    def step(self, samples: Iterable[GpuSample], now: float) -> tuple[Transition, ...]:
+        """Take one sample of each card at `now` (seconds since the epoch)."""
+        changed = []
+        for sample in samples:
+            rules = self._rules.get(sample.uuid)
+            if rules is None:
+                rules = self._rules[sample.uuid] = (TemperatureRule(self._thresholds), LostRule())
+            for rule in rules:
+                transition = rule.step(sample, now)
+                if transition is not None:
+                    self._note(transition)
+                    changed.append(transition)
+        return tuple(changed)
+
+    def _note(self, transition: Transition) -> None:
+        alert = transition.alert
+        if transition.raised:
+            self._standing[alert.kind, alert.uuid] = alert
+        else:
+            self._standing.pop((alert.kind, alert.uuid), None)
+            self._past.append(alert)
