@@ -27,7 +27,8 @@ def main() -> int:
     names = core_modules()
     for name in names:
         importlib.import_module(name)
-    qt = sorted({name.split(".")[0] for name in sys.modules} & {"PySide6", "pyqtgraph", "qasync"})
+    loaded = {name.split(".")[0] for name, module in sys.modules.items() if module is not None}
+    qt = sorted(loaded & {"PySide6", "pyqtgraph", "qasync"})
     if qt:
         print("Qt came with the core:", ", ".join(qt), file=sys.stderr)
         return 1

@@ -13,6 +13,11 @@ die() { say "$(basename "$0"): $*"; exit 1; }
 elapsed() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
 phase() { say "[$(elapsed)] $*"; }
 
+# last_line LOG: of a compiler's line only how far it is and which file.
+last_line() {
+  tail -n 1 "$1" | tr '\r\033' '\n ' | tail -n 1 | sed -E 's|^ *(\[[0-9]+/[0-9]+\]).*/([^/]+)$|\1 \2|' | cut -c 1-100
+}
+
 # run_logged WHAT LOG COMMAND…: run it quietly, with a sign of life every ten seconds and its last lines when it fails.
 run_logged() {
   local what=$1 log=$2 job waited=0 status=0
@@ -26,7 +31,7 @@ run_logged() {
     sleep 0.2
     waited=$((waited + 1))
     if ((waited % 50 == 0)); then
-      phase "  … $what: $(tail -n 1 "$log" | tr '\r' '\n' | tail -n 1 | tr -d '\033' | cut -c 1-100)"
+      phase "  … $what: $(last_line "$log")"
     fi
   done
   wait "$job" || status=$?
@@ -77,6 +82,8 @@ missing_commands() {
   for name in "$@"; do command -v "$name" >/dev/null || echo "$name"; done
 }
 
+is_root() { ((EUID == 0)); }
+
 # require_system WHY NEED…: install the packages that bring these needs, or say the command and stop.
 require_system() {
   local why=$1 need package packages=() command as_root=()
@@ -92,7 +99,7 @@ require_system() {
     pacman) command=(pacman -S --needed --noconfirm) ;;
     *) die "$why needs what this system lacks: $*. Install it with the system's package manager and start again." ;;
   esac
-  if ((EUID != 0)); then
+  if ! is_root; then
     if sudo -n true 2>/dev/null; then
       as_root=(sudo -n)
     else
@@ -292,18 +299,18 @@ install_llama() {
 
 # --- the virtual environment -------------------------------------------------------------------
 
-# stamp EXTRAS: what an environment must have been made from to be used as it is.
+# stamp: what an environment must have been made from to be used as it is.
 stamp() {
   {
-    echo "$top $1 $build ${RIGPANEL_LLAMA_BUILD:-} ${CMAKE_ARGS:-}"
+    echo "$top $build ${CMAKE_ARGS:-}"
     cat "$top/pyproject.toml" "$lib/setup.sh" "$lib/system-packages.txt"
   } | sha256sum | cut -d ' ' -f 1
 }
 
-# ready NAME EXTRAS: whether the environment NAME needs no work.
+# ready NAME EXTRAS: whether the environment NAME, with these extras or more after them, needs no work.
 ready() {
   local path=$top/$1
-  [[ -x $path/bin/python && -f $path/rigpanel-stamp-$2 && $(<"$path/rigpanel-stamp-$2") == "$(stamp "$2")" ]]
+  [[ -x $path/bin/python && -f $path/rigpanel-stamp && $(<"$path/rigpanel-stamp") == "$(stamp) $2"* ]]
 }
 
 # set_up NAME EXTRAS [PACKAGE…]: make the environment NAME with rigpanel[EXTRAS] in it, unless it is there.
@@ -337,12 +344,12 @@ make_environment() {
     run_logged "making the virtual environment" "$logs/venv.log" "$python" -m venv --clear "$venv" ||
       die "$venv could not be made."
   fi
-  rm -f "$venv/rigpanel-stamp-$extras"
+  rm -f "$venv/rigpanel-stamp"
   install_llama
   phase "Installing rigpanel${extras:+ with its parts ($extras)}"
   run_logged "installing" "$logs/pip.log" \
     "$venv/bin/pip" install --upgrade-strategy only-if-needed -e "$top${extras:+[$extras]}" "$@" ||
     die "the Python packages could not be installed; is there a network?"
   [[ $extras != *panel* ]] || check_qt
-  stamp "$extras" >"$venv/rigpanel-stamp-$extras"
+  echo "$(stamp) $extras" >"$venv/rigpanel-stamp"
 }
