@@ -114,7 +114,7 @@ class Panel(QObject):
         self.window.deleteLater()
 
     @Slot(bool)
-    def _follow_tray(self, available: bool) -> None:  # noqa: FBT001 - a Qt signal's argument
+    def _follow_tray(self, available: bool) -> None:
         self.window.hide_on_close = available and self._settings.get(KEEP_IN_TRAY)
         if not available and not self.window.isVisible() and not self._quitting.is_set():
             self.window.show()
@@ -204,18 +204,16 @@ def run_panel(*, demo: bool, minimized: bool, pane: str) -> int:
     return 0
 
 
-def take_screenshot(
-    out: Path, *, pane: str, demo: bool, size: tuple[int, int], theme: str
-) -> None:
+def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], theme: str) -> None:
     """Draw the real window with real readings into a PNG; raises RigpanelError."""
     app = _application(["rigpanel"])
     settings = SettingsStore(paths.config_dir() / "settings.toml")
-    apply_theme(app, theme)
+    chosen = apply_theme(app, theme)
 
     async def main() -> bool:
         watch = WatchBridge()
         engine = EngineBridge(_make_engine(settings))
-        window = MainWindow(settings, watch, engine)
+        window = MainWindow(settings, watch, engine, chosen)
         window.show_pane(pane)
         window.resize(*size)
         window.show()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The panes of the window: what a person loads, says, watches and sets."""
