@@ -65,6 +65,12 @@ class MonitorPane(QWidget):
         self._theme = theme
         for block in self.blocks.values():
             block.set_theme(theme)
+        self._bar.setStyleSheet(
+            "QPushButton#segment { background: transparent }"
+            f"QPushButton#segment:focus {{ border-color: {theme.text_muted} }}"
+            f"QPushButton#segment:checked {{ background: {theme.raised}; color: {theme.accent};"
+            f"border-color: {theme.accent} }}"
+        )
         for swatch, colour in zip(self._swatches, (theme.prefill, theme.decode), strict=True):
             red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
             swatch.setStyleSheet(

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Live charts of the cards: drawn by timer from the history's rings, never by arriving data."""
