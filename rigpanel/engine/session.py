@@ -4,7 +4,7 @@
 import codecs
 import ctypes
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import llama_cpp
@@ -269,7 +269,9 @@ class Session:
         del self._in_cache[shared:]
         return shared
 
-    def _prefill(self, prompt: list[int], n_cached: int) -> Iterator[PrefillProgressed]:
+    def _prefill(
+        self, prompt: list[int], n_cached: int
+    ) -> Generator[PrefillProgressed, None, bool]:
         """Decode the prompt in pieces of n_batch; returns whether it was read to its end."""
         for begin in range(n_cached, len(prompt), self._n_batch):
             if self._cancelled() or not self._decode(prompt[begin : begin + self._n_batch]):
@@ -290,10 +292,13 @@ class Session:
         if status == 2 or self._cancelled():
             return False
         raise EngineError(
-            f"llama.cpp could not decode (status {status}): {_log.last_error() or 'no reason given'}"
+            f"llama.cpp could not decode (status {status}): "
+            f"{_log.last_error() or 'it gives no reason'}. Load the model again."
         )
 
-    def _generate(self, sampling: Sampling, reply: "_Reply") -> Iterator[TextGenerated]:
+    def _generate(
+        self, sampling: Sampling, reply: "_Reply"
+    ) -> Generator[TextGenerated, None, FinishReason]:
         chain = self._make_chain(sampling)
         accumulate = codecs.getincrementaldecoder("utf-8")("replace").decode
         try:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 
-from rigpanel.engine.events import Command, Event, Unload
+from rigpanel.engine.events import Command, Event, Unload, Unloaded
 from rigpanel.engine.messages import EngineError, EngineState
 from rigpanel.engine.worker import EngineWorker
 from rigpanel.engine.worker_engine import WorkerEngine
@@ -21,6 +21,13 @@ class ThreadEngine(WorkerEngine):
     def __init__(self) -> None:
         super().__init__()
         self._worker: EngineWorker | None = None
+        self._unloaded = asyncio.Event()
+
+    def _take(self, event: Event) -> None:
+        """Take one event from the worker, on the loop's thread."""
+        super()._take(event)
+        if isinstance(event, Unloaded):
+            self._unloaded.set()
 
     async def _start(self) -> None:
         if self._worker is not None:
@@ -44,10 +51,10 @@ class ThreadEngine(WorkerEngine):
         self._refuse_when_busy()
         if self._worker is None or self._status.state is not EngineState.READY:
             return
+        self._unloaded.clear()
         self._job += 1
         self._post(Unload(self._job))
-        while self._status.state is EngineState.READY:
-            await asyncio.sleep(POLL_S)
+        await self._unloaded.wait()
 
     async def stop(self) -> None:
         """End the thread; raises EngineError when llama.cpp does not come back in 5 s."""

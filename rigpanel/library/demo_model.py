@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing
+import numpy.typing as npt
 
 from rigpanel.errors import RigpanelError
 
@@ -15,74 +15,14 @@ TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}</s>\n"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
-_STEMS = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "it",
-    "that",
-    "for",
-    "on",
-    "with",
-    "as",
-    "was",
-    "at",
-    "by",
-    "from",
-    "card",
-    "fan",
-    "heat",
-    "watt",
-    "layer",
-    "token",
-    "model",
-    "rig",
-    "warm",
-    "cool",
-    "slow",
-    "fast",
-    "quiet",
-    "air",
-    "bridge",
-    "memory",
-    "power",
-    "cable",
-    "case",
-    "evening",
-    "morning",
-    "light",
-    "wind",
-    "water",
-    "stone",
-    "green",
-    "small",
-    "large",
-    "open",
-    "round",
-    "under",
-    "over",
-    "near",
-    "after",
-    "before",
-    "between",
-    "slowly",
-    "often",
-    "never",
-    "always",
-    "perhaps",
-    "together",
-    "once",
-    "again",
-    "because",
-    "while",
-    "where",
-    "which",
-    "every",
-    "some",
-]
+_STEMS = tuple(
+    (
+        "the of and to in is it that for on with as was at by from card fan heat watt layer token "
+        "model rig warm cool slow fast quiet air bridge memory power cable case evening morning "
+        "light wind water stone green small large open round under over near after before between "
+        "slowly often never always perhaps together once again because while where which every some "
+    ).split()
+)
 
 
 class DemoModelError(RigpanelError):
@@ -144,7 +84,7 @@ def _describe(writer: Any, shape: DemoShape) -> None:
 
 
 def _add_vocabulary(writer: Any, n_vocab: int) -> None:
-    """A sentencepiece-style vocabulary: control tokens, all bytes, letters and whole words."""
+    """Write a sentencepiece-style vocabulary: control tokens, all bytes, letters, whole words."""
     control, byte, normal = 3, 6, 1
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{value:02X}>" for value in range(256)]
     types = [2, control, control] + [byte] * 256
@@ -171,9 +111,10 @@ def _add_vocabulary(writer: Any, n_vocab: int) -> None:
 def _add_tensors(writer: Any, shape: DemoShape) -> None:
     random = np.random.default_rng(SEED)
 
-    def matrix(rows: int, columns: int) -> np.typing.NDArray[np.float16]:
+    def matrix(rows: int, columns: int) -> npt.NDArray[np.float16]:
         drawn = random.standard_normal((rows, columns), dtype=np.float32)
-        return (drawn * columns**-0.5).astype(np.float16)
+        scaled: npt.NDArray[np.float16] = (drawn * columns**-0.5).astype(np.float16)
+        return scaled
 
     n_embd, head = shape.n_embd, shape.n_embd // shape.n_head
     n_kv = head * shape.n_head_kv

@@ -20,14 +20,14 @@ def snapshot_as_json(snapshot: RigSnapshot) -> dict[str, Any]:
         "gpus": snapshot.gpus
         if isinstance(snapshot.gpus, Missing)
         else [_gpu(gpu) for gpu in snapshot.gpus],
-        "host": _with_reasons(_values(snapshot.host)),
+        "host": with_reasons(_values(snapshot.host)),
     }
     return with_missing(shown)
 
 
 def with_missing(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` with nulls for missing readings, and `missing` where there are any."""
-    out = _with_reasons(values)
+    out = with_reasons(values)
     if not out["missing"]:
         del out["missing"]
     return out
@@ -37,10 +37,11 @@ def _gpu(gpu: GpuSample) -> dict[str, Any]:
     values = _values(gpu)
     if gpu.uuid.startswith(UNKNOWN_UUID):
         values["uuid"] = gpu.temperature_c
-    return _with_reasons(values)
+    return with_reasons(values)
 
 
-def _with_reasons(values: Mapping[str, Any]) -> dict[str, Any]:
+def with_reasons(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with nulls for missing readings, and always `missing` beside them."""
     out: dict[str, Any] = {}
     why: dict[str, str] = {}
     for name, read in values.items():

@@ -60,6 +60,7 @@ class MainWindow(QMainWindow):
         self._theme_choice = settings.get(THEME)
         self.hide_on_close = False
         self._loader_wanted: bool | None = None
+        self._alone: str | None = None
         self.setWindowTitle("rigpanel")
         self.setMinimumSize(720, 480)
         self.resize(1440, 900)
@@ -172,7 +173,6 @@ class MainWindow(QMainWindow):
         stack.addWidget(body, 1)
         stack.addWidget(self.status_line)
         self.setCentralWidget(whole)
-        self._alone: str | None = None
 
     def _add_shortcuts(self) -> None:
         for keys, slot in (

@@ -37,7 +37,9 @@ class Tray(QObject):
         # tray later (https://bugreports.qt.io/browse/QTBUG-94871): watch for hosts and start anew.
         bus = QDBusConnection.sessionBus()
         for signal in ("StatusNotifierHostRegistered", "StatusNotifierHostUnregistered"):
-            bus.connect("", "/StatusNotifierWatcher", WATCHER, signal, self, "1host_changed()")
+            bus.connect(  # type: ignore[call-overload]  # the stub says bytes, the call takes str
+                "", "/StatusNotifierWatcher", WATCHER, signal, self, "1host_changed()"
+            )
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -57,7 +59,7 @@ class Tray(QObject):
 
     @Slot()
     def host_changed(self) -> None:
-        """A tray came or went; look again once it has settled."""
+        """Look again, once it has settled, when a tray came or went."""
         self._settle.start()
 
     @Slot(object)
@@ -134,7 +136,7 @@ def draw_icon(temperature_c: float | None, *, alarm: bool) -> QIcon:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.drawRoundedRect(QRectF(1, 1, SIZE_PX - 2, SIZE_PX - 2), 14, 14)
     font = QFont(painter.font())
-    text = "–" if temperature_c is None else f"{temperature_c:.0f}"
+    text = "?" if temperature_c is None else f"{temperature_c:.0f}"
     font.setPixelSize(44 if len(text) < 3 else 32)
     font.setWeight(QFont.Weight.DemiBold)
     painter.setFont(font)

@@ -4,7 +4,9 @@
 from rigpanel.rig.readings import Missing, Reading, RigSnapshot
 
 
-def energy_between(before: RigSnapshot, after: RigSnapshot) -> Reading[float]:
+def energy_between(  # noqa: PLR0911 - a return for each way it cannot be told
+    before: RigSnapshot, after: RigSnapshot
+) -> Reading[float]:
     """Return the joules all cards took; Missing unless every card's counter tells it.
 
     A counter that went back (the driver was loaded anew) tells nothing: READ_FAILED.

@@ -271,9 +271,7 @@ class LoadPane(QWidget):
             self._layers_note.setText("Everything on the cards, the output layer with it.")
         else:
             rest = self._layers.maximum() - self._layers.value()
-            self._layers_note.setText(
-                f"{rest} of {self._layers.maximum()} stay on the CPU: slower."
-            )
+            self._layers_note.setText(f"{rest} of {self._layers.maximum()} on the CPU: slower.")
 
     @Slot()
     def _follow_split(self) -> None:
