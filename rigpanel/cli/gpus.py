@@ -4,15 +4,16 @@
 import argparse
 import json
 import math
+import os
 import signal
 import sys
 import time
 from types import FrameType
 
-from rigpanel.errors import RigpanelError
 from rigpanel.rig import open_source
 from rigpanel.rig.as_json import snapshot_as_json
 from rigpanel.rig.readings import GpuSample, Missing, Reading, RigSnapshot
+from rigpanel.rig.source import RigSource
 
 SHORTEST_WATCH_S = 0.1
 HEADINGS: tuple[str, ...] = (
@@ -28,10 +29,6 @@ HEADINGS: tuple[str, ...] = (
 )
 
 
-class NoDriverError(RigpanelError):
-    """The cards cannot be read at all."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -44,28 +41,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the snapshots; without a usable driver the host is still shown, and status is 1."""
-    source = open_source(demo=options.demo)
     signal.signal(signal.SIGTERM, _end)
-    problem: str | None = None
+    source = open_source(demo=options.demo)
     try:
-        count = options.count or (None if options.watch else 1)
-        next_at = time.monotonic()
-        while True:
-            snapshot = source.read()
-            problem = snapshot.driver_problem
-            _print(snapshot, as_json=options.json, many=options.watch is not None)
-            count = None if count is None else count - 1
-            if count == 0:
-                break
-            next_at = max(next_at + (options.watch or 1.0), time.monotonic())
-            time.sleep(max(0.0, next_at - time.monotonic()))
+        return _show(source, options)
     except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        # Whoever read has enough; what is still buffered must not fail again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:
         source.close()
-    if problem is not None:
-        raise NoDriverError(problem)
-    return 0
+
+
+def _show(source: RigSource, options: argparse.Namespace) -> int:
+    problem: str | None = None
+    left = options.count or (None if options.watch else 1)
+    many = options.watch is not None or left != 1
+    next_at = time.monotonic()
+    while True:
+        snapshot = source.read()
+        _print(snapshot, as_json=options.json, many=many)
+        if snapshot.driver_problem not in (None, problem):
+            print(f"rigpanel gpus: {snapshot.driver_problem}", file=sys.stderr)
+        problem = snapshot.driver_problem
+        left = None if left is None else left - 1
+        if left == 0:
+            return 0 if problem is None else 1
+        next_at = max(next_at + (options.watch or 1.0), time.monotonic())
+        time.sleep(max(0.0, next_at - time.monotonic()))
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

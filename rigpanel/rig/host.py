@@ -19,21 +19,27 @@ class HostReader:
     def __init__(self, powercap: Path = POWERCAP) -> None:
         self._powercap = powercap
         self._energy: tuple[float, dict[Path, int]] | None = None
+        self._kept: HostSample | None = None
         psutil.cpu_percent(None)
         self._read_at = time.monotonic()
         self._cpu_power()
 
     def read(self) -> HostSample:
-        """Read the host once; waits until a mean over at least 0.1 s can be told."""
-        time.sleep(max(0.0, self._read_at + SHORTEST_MEAN_S - time.monotonic()))
+        """Read the host, or within 0.1 s of the last read that again; only the first may wait."""
+        wait_s = self._read_at + SHORTEST_MEAN_S - time.monotonic()
+        if wait_s > 0:
+            if self._kept is not None:
+                return self._kept
+            time.sleep(wait_s)
         self._read_at = time.monotonic()
         memory = psutil.virtual_memory()
-        return HostSample(
+        self._kept = HostSample(
             cpu_pct=psutil.cpu_percent(None),
             cpu_power_w=self._cpu_power(),
             memory_used_mib=(memory.total - memory.available) / MIB,
             memory_total_mib=memory.total / MIB,
         )
+        return self._kept
 
     def _cpu_power(self) -> Reading[float]:
         """Watts of all packages since the last call, from RAPL's energy counters (microjoules)."""

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pynvml
 
-from rigpanel.rig.nvml_calls import call, call_struct, text, value_of
+from rigpanel.rig.nvml_calls import call, call_struct, reason, text, value_of
 from rigpanel.rig.readings import (
     FanSample,
     GpuProcess,
@@ -27,6 +27,12 @@ MIB = 1024 * 1024
 PLAUSIBLE_C = (-40.0, 150.0)
 PLAUSIBLE_W = 5000.0
 NOT_AVAILABLE = 2**64 - 1
+NO_FIGURE = (0xFFFF, 0xFFFFFFFF)
+
+TLIMIT_FIELDS = {
+    pynvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN: pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT,
+    pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN: pynvml.NVML_FI_DEV_TEMPERATURE_SLOWDOWN_TLIMIT,
+}
 
 THROTTLE_REASONS = (
     (0x001, "gpu_idle"),
@@ -84,12 +90,12 @@ def read_card(
         power_limit_w=_power_limit(handle),
         power_limit_min_w=limits if isinstance(limits, Missing) else _watts(int(limits[0])),
         power_limit_max_w=limits if isinstance(limits, Missing) else _watts(int(limits[1])),
-        energy_j=_scaled(call(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle), 0.001),
+        energy_j=_divided(call(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle), 1000),
         utilization_pct=_utilization(handle),
         memory_used_mib=memory_used,
         memory_total_mib=memory_total,
-        clock_sm_mhz=call(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
-        clock_mem_mhz=call(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
+        clock_sm_mhz=_said(call(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM)),
+        clock_mem_mhz=_said(call(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM)),
         throttle_reasons=_throttle_reasons(handle),
         fans=_fans(handle),
         pcie=_pcie(handle, None if kept is None else kept.pcie),
@@ -98,12 +104,17 @@ def read_card(
     )
 
 
-def _scaled(value: Reading[int], factor: float) -> Reading[float]:
-    return value if isinstance(value, Missing) else value * factor
+def _said(value: Reading[int]) -> Reading[int]:
+    """Return a figure, unless it is the all-ones that the driver leaves where it has none."""
+    return Missing.READ_FAILED if value in NO_FIGURE else value
+
+
+def _divided(value: Reading[int], by: int) -> Reading[float]:
+    return value if isinstance(value, Missing) else value / by
 
 
 def _watts(milliwatts: Reading[int]) -> Reading[float]:
-    watts = _scaled(milliwatts, 0.001)
+    watts = _divided(milliwatts, 1000)
     if isinstance(watts, float) and watts > PLAUSIBLE_W:
         return Missing.READ_FAILED
     return watts
@@ -139,11 +150,26 @@ def _temperature(handle: Handle) -> Reading[float]:
 def _threshold(handle: Handle, which: int) -> Reading[float]:
     """GPU Slowdown Temp and GPU Shutdown Temp of `nvidia-smi -q -d TEMPERATURE`.
 
-    Fields 193 to 196 of newer cards are margins to a limit that is not told, not temperatures, so
-    they cannot stand in.
+    Where the driver no longer tells it (Ada and newer), the limit is reckoned from its T.Limit
+    fields, which count degrees down to a limit as the card's margin does: temperature + margin -
+    T.Limit.
     """
     value = _plausible_c(call(pynvml.nvmlDeviceGetTemperatureThreshold, handle, which))
-    return Missing.NOT_SUPPORTED if value == 0.0 else value
+    if value == 0.0 or value is Missing.NOT_SUPPORTED:
+        return _limit_from_margin(handle, TLIMIT_FIELDS[which])
+    return value
+
+
+def _limit_from_margin(handle: Handle, field: int) -> Reading[float]:
+    temperature = _temperature(handle)
+    margin = call(pynvml.nvmlDeviceGetMarginTemperature, handle)
+    fields = call(pynvml.nvmlDeviceGetFieldValues, handle, [field])
+    for part in (fields, margin, temperature):
+        if isinstance(part, Missing):
+            return part
+    if fields[0].nvmlReturn != pynvml.NVML_SUCCESS:
+        return reason(pynvml.NVMLError(fields[0].nvmlReturn))
+    return _plausible_c(round(temperature + margin - fields[0].value.siVal))
 
 
 def _power_limit(handle: Handle) -> Reading[float]:
@@ -159,7 +185,7 @@ def _power_limit(handle: Handle) -> Reading[float]:
 def _utilization(handle: Handle) -> Reading[float]:
     """utilization.gpu."""
     rates = call(pynvml.nvmlDeviceGetUtilizationRates, handle)
-    return rates if isinstance(rates, Missing) else float(rates.gpu)
+    return rates if isinstance(rates, Missing) else _divided(_said(int(rates.gpu)), 1)
 
 
 def _memory(handle: Handle) -> tuple[Reading[float], Reading[float]]:
@@ -210,11 +236,11 @@ def _fan(handle: Handle, fan: int, low: Reading[int], high: Reading[int]) -> Fan
     automatic = pynvml.NVML_FAN_POLICY_TEMPERATURE_CONTINOUS_SW
     return FanSample(
         fan=fan,
-        duty_pct=_scaled(call(pynvml.nvmlDeviceGetFanSpeed_v2, handle, fan), 1.0),
-        rpm=int(speed.speed) if rpm_failed is None else rpm_failed,
+        duty_pct=_divided(_said(call(pynvml.nvmlDeviceGetFanSpeed_v2, handle, fan)), 1),
+        rpm=_said(int(speed.speed)) if rpm_failed is None else rpm_failed,
         policy=failed or ("auto" if policy.value == automatic else "manual"),
-        min_duty_pct=_scaled(low, 1.0),
-        max_duty_pct=_scaled(high, 1.0),
+        min_duty_pct=_divided(low, 1),
+        max_duty_pct=_divided(high, 1),
     )
 
 
@@ -224,7 +250,7 @@ def _pcie(handle: Handle, kept: Reading[PcieSample] | None) -> Reading[PcieSampl
         sent, received = kept.tx_mib_s, kept.rx_mib_s
     else:
         sent, received = (
-            _scaled(call(pynvml.nvmlDeviceGetPcieThroughput, handle, counter), 1 / 1024)
+            _divided(_said(call(pynvml.nvmlDeviceGetPcieThroughput, handle, counter)), 1024)
             for counter in (pynvml.NVML_PCIE_UTIL_TX_BYTES, pynvml.NVML_PCIE_UTIL_RX_BYTES)
         )
     sample = PcieSample(
@@ -243,26 +269,25 @@ def _pcie(handle: Handle, kept: Reading[PcieSample] | None) -> Reading[PcieSampl
 
 def _nvlink(handle: Handle, peers: Peers) -> Reading[NvlinkSample]:
     """`nvidia-smi nvlink --status`: a link exists where its state can be read."""
-    links = active = 0
+    states = [
+        call(pynvml.nvmlDeviceGetNvLinkState, handle, link)
+        for link in range(pynvml.NVML_NVLINK_MAX_LINKS)
+    ]
+    links = [link for link, state in enumerate(states) if not isinstance(state, Missing)]
+    if not links:
+        why: Missing = states[0]
+        return why
+    active = [link for link in links if states[link]]
     version: Reading[str] = Missing.NOT_SUPPORTED
     found: list[str] = []
-    for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
-        state = call(pynvml.nvmlDeviceGetNvLinkState, handle, link)
-        if isinstance(state, Missing):
-            if link == 0:
-                return state
-            break
-        links += 1
-        if not state:
-            continue
-        active += 1
+    for link in active:
         if version is Missing.NOT_SUPPORTED:
             version = _nvlink_version(handle, link)
         pci = call(pynvml.nvmlDeviceGetNvLinkRemotePciInfo, handle, link)
         bus_id = pci if isinstance(pci, Missing) else text(pci.busId)
         if isinstance(bus_id, str) and peers.name(bus_id) not in found:
             found.append(peers.name(bus_id))
-    return NvlinkSample(links, active, version, tuple(found))
+    return NvlinkSample(len(links), len(active), version, tuple(found))
 
 
 def _nvlink_version(handle: Handle, link: int) -> Reading[str]:

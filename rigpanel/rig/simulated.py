@@ -43,6 +43,7 @@ class _Card:
     energy_j: float = 0.0
     load: float = 0.0
     extra_w: float = 0.0
+    manual_pct: float | None = None
 
 
 def _story(at_s: float) -> tuple[float, float]:
@@ -79,13 +80,15 @@ class SimulatedRig:
 
     simulated = True
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, host: HostReader | None = None
+    ) -> None:
         self._clock = clock
         self._started = clock()
         self._now = self._started
         self._cards = [_Card(36.0), _Card(38.5)]
         self._load: tuple[float, ...] | None = None
-        self._host = HostReader()
+        self._host = host or HostReader()
 
     def set_load(self, loads: Sequence[float] | None) -> None:
         """Load each card to a fraction from 0 to 1 of its power; None returns to the story."""
@@ -94,6 +97,11 @@ class SimulatedRig:
     def heat(self, card: int, watts: float) -> None:
         """Add heat that no load explains to one card, as a failing cooler would."""
         self._cards[card].extra_w = watts
+
+    def set_duty(self, card: int, duty_pct: float | None) -> None:
+        """Hold one card's fans at a duty, clamped to their range; None is automatic again."""
+        held = None if duty_pct is None else min(max(duty_pct, MIN_DUTY_PCT), MAX_DUTY_PCT)
+        self._cards[card].manual_pct = held
 
     def read(self) -> RigSnapshot:
         """Move the model on to the clock's time and read it."""
@@ -123,7 +131,9 @@ class SimulatedRig:
     def _step(card: _Card, neighbour: _Card, step_s: float) -> None:
         target_w = IDLE_W + card.load * (LIMIT_W - IDLE_W)
         card.power_w += (target_w - card.power_w) * min(1.0, step_s / 0.8)
-        wanted_pct = _auto_duty(card.temperature_c)
+        wanted_pct = card.manual_pct
+        if wanted_pct is None:
+            wanted_pct = _auto_duty(card.temperature_c)
         card.duty_pct += max(-4.0 * step_s, min(12.0 * step_s, wanted_pct - card.duty_pct))
         inlet_c = ROOM_C + neighbour.power_w * NEIGHBOUR_K_PER_W
         conductance = STILL_W_PER_K + FAN_W_PER_K * card.duty_pct / 100.0
@@ -140,7 +150,7 @@ class SimulatedRig:
                 fan=fan,
                 duty_pct=float(round(card.duty_pct)),
                 rpm=round(card.duty_pct / 100.0 * FULL_RPM),
-                policy="auto",
+                policy="auto" if card.manual_pct is None else "manual",
                 min_duty_pct=MIN_DUTY_PCT,
                 max_duty_pct=MAX_DUTY_PCT,
             )
