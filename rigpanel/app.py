@@ -108,7 +108,7 @@ class Panel(QObject):
         self.window.hide()
         self._tray.close()
         await self._engine.shutdown()
-        while not self._sampler.stop(timeout_s=0.02):
+        while not self._sampler.stop(timeout_s=0.02):  # noqa: ASYNC110 - it is a thread
             await asyncio.sleep(0.02)
         await self._notifier.close()
         self.window.deleteLater()

@@ -381,6 +381,13 @@ class _Reply:
 
 def _check(settings: LoadSettings, header: GgufHeader) -> None:
     """Refuse what llama.cpp would refuse later, or would end the process over."""
+    if header.arch == "clip":
+        raise EngineError(f"{header.path.name} is a projector (mmproj), not a language model.")
+    _check_cache(settings)
+    _check_sizes(settings)
+
+
+def _check_cache(settings: LoadSettings) -> None:
     for name, value in (("type_k", settings.type_k), ("type_v", settings.type_v)):
         if value not in KV_TYPES:
             raise EngineError(f"{name} {value!r}: must be one of {', '.join(KV_TYPES)}.")
@@ -392,6 +399,9 @@ def _check(settings: LoadSettings, header: GgufHeader) -> None:
         )
     if settings.split_mode is SplitMode.TENSOR and settings.flash_attn == "off":
         raise EngineError("Split mode tensor needs flash attention; turn it on.")
+
+
+def _check_sizes(settings: LoadSettings) -> None:
     if not 16 <= settings.n_ctx <= 16_777_216:
         raise EngineError(f"A context of {settings.n_ctx} tokens: must be from 16 to 16777216.")
     if settings.n_batch < 1 or settings.n_ubatch < 1:
@@ -405,5 +415,3 @@ def _check(settings: LoadSettings, header: GgufHeader) -> None:
             f"tensor_split names {len(settings.tensor_split)} devices; llama.cpp takes at most "
             f"{llama_cpp.llama_max_devices()}."
         )
-    if header.arch == "clip":
-        raise EngineError(f"{header.path.name} is a projector (mmproj), not a language model.")

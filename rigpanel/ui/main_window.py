@@ -63,7 +63,8 @@ class MainWindow(QMainWindow):
         self._alone: str | None = None
         self.setWindowTitle("rigpanel")
         self.setMinimumSize(720, 480)
-        self.resize(1440, 900)
+        room = self.screen().availableSize()
+        self.resize(min(1440, room.width() - 16), min(900, room.height() - 48))
         self.strip = RigStrip(settings, self._theme)
         self.banners = Banners()
         self.rail = Rail(self._theme)
@@ -139,7 +140,6 @@ class MainWindow(QMainWindow):
         self._splitter.setSizes(list(SHARES_PX))
         for index, stretch in enumerate((0, 3, 4)):
             self._splitter.setStretchFactor(index, stretch)
-        self._parts[0].setMinimumWidth(280)
         self._parts[1].setMinimumWidth(300)
         self._unfold = QPushButton("»")
         self._unfold.setToolTip("Show the model loader (Ctrl+L)")

@@ -33,8 +33,8 @@ class Tray(QObject):
         self._picture = draw_icon(None, alarm=False)
         self._tooltip = "rigpanel"
         self._engine = "No model is loaded"
-        # WORKAROUND: an icon made before the tray's host never registers, though Qt reports a
-        # tray later (https://bugreports.qt.io/browse/QTBUG-94871): watch for hosts and start anew.
+        # WORKAROUND: an icon made before the tray's host never registers, though Qt reports a tray
+        # later (seen with Qt 6.12): watch for hosts and make the icon anew.
         bus = QDBusConnection.sessionBus()
         for signal in ("StatusNotifierHostRegistered", "StatusNotifierHostUnregistered"):
             bus.connect(  # type: ignore[call-overload]  # the stub says bytes, the call takes str

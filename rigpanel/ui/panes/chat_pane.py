@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The chat pane: what was said, a streamed reply with its figures, and where to write."""
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -110,6 +110,14 @@ class ChatPane(QWidget):
         bar = self._area.verticalScrollBar()
         bar.rangeChanged.connect(self._range_changed)
         bar.valueChanged.connect(self._scrolled)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(4)
+        whole.addLayout(self._head())
+        whole.addWidget(self._area, 1)
+        whole.addLayout(self._bottom())
+
+    def _head(self) -> QHBoxLayout:
         head = QHBoxLayout()
         head.setContentsMargins(14, 10, 14, 0)
         head.addWidget(named(QLabel("Chat"), "title"))
@@ -120,6 +128,9 @@ class ChatPane(QWidget):
         self._new.setToolTip("Ctrl+N")
         self._new.clicked.connect(self.new_chat)
         head.addWidget(self._new)
+        return head
+
+    def _bottom(self) -> QVBoxLayout:
         frame = named(QFrame(), "composer")
         row = QHBoxLayout(frame)
         row.setContentsMargins(10, 6, 8, 6)
@@ -145,13 +156,7 @@ class ChatPane(QWidget):
         bottom.addWidget(self._state)
         bottom.addWidget(self._reload, 0, Qt.AlignmentFlag.AlignLeft)
         bottom.addWidget(frame)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(4)
-        whole.addLayout(head)
-        whole.addWidget(self._area, 1)
-        whole.addLayout(bottom)
-        inside.installEventFilter(self)
+        return bottom
 
     @Slot()
     def send(self) -> None:
@@ -181,10 +186,6 @@ class ChatPane(QWidget):
     def transcript(self) -> tuple[tuple[str, str], ...]:
         """Return role and text of every message."""
         return tuple((view.role, view.text) for view in self._views)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keep the empty state in the middle while there is nothing said."""
-        return super().eventFilter(watched, event)
 
     def _add(self, role: str, text: str) -> ChatMessageView:
         view = ChatMessageView(role, text, self._renderer)

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QFrame,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -39,6 +40,7 @@ from rigpanel.ui.widgets import form_layout, label, named, scroll_area
 from rigpanel.watch.tick import Tick
 
 DEFAULT_CTX = 4096
+SHARES_A_ROW = 4
 KV_TYPES = ("f16", "q8_0", "q5_1", "q4_0", "bf16", "f32")
 SPLIT_SENTENCES = {
     SplitMode.LAYER: "Whole layers on each card, one after the other. The safe choice.",
@@ -165,6 +167,18 @@ class LoadPane(QWidget):
         self._advanced.hide()
         self._more.toggled.connect(self._advanced.setVisible)
         column.addWidget(self._advanced)
+        column.addLayout(self._buttons())
+        column.addWidget(self._progress)
+        column.addWidget(self._loaded)
+        column.addStretch(1)
+        for spin in inside.findChildren(QSpinBox):
+            spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll_area(inside))
+        self.setMinimumWidth(inside.minimumSizeHint().width() + 12)
+
+    def _buttons(self) -> QHBoxLayout:
         buttons = QHBoxLayout()
         self._load = named(QPushButton("Load"), "primary")
         self._load.setToolTip("Ctrl+Enter")
@@ -175,19 +189,13 @@ class LoadPane(QWidget):
         self._unload.clicked.connect(self._engine.unload)
         for button in (self._load, self._cancel, self._unload):
             buttons.addWidget(button)
-        column.addLayout(buttons)
         self._progress = QProgressBar(minimum=0, maximum=1000)
         self._progress.hide()
-        column.addWidget(self._progress)
         self._loaded = named(QFrame(), "card")
         self._loaded_text = label("")
         QVBoxLayout(self._loaded).addWidget(self._loaded_text)
         self._loaded.hide()
-        column.addWidget(self._loaded)
-        column.addStretch(1)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll_area(inside))
+        return buttons
 
     def _placement(self) -> QFormLayout:
         form = form_layout()
@@ -218,7 +226,7 @@ class LoadPane(QWidget):
         form.addRow("", self._split_note)
         self._split.currentIndexChanged.connect(self._follow_split)
         self._share_row = QWidget()
-        self._share_layout = QHBoxLayout(self._share_row)
+        self._share_layout = QGridLayout(self._share_row)
         self._share_layout.setContentsMargins(0, 0, 0, 0)
         self._share_label = QLabel("Tensor split")
         form.addRow(self._share_label, self._share_row)
@@ -355,11 +363,12 @@ class LoadPane(QWidget):
         for spin in self._shares:
             spin.deleteLater()
         self._shares = []
-        for gpu in cards:
+        for place, gpu in enumerate(cards):
             spin = QDoubleSpinBox(maximum=1000.0, value=1.0, singleStep=0.1, decimals=2)
+            spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
             spin.setToolTip(f"Share of {gpu.label}; equal shares leave it to llama.cpp")
             spin.setAccessibleName(f"Tensor split of {gpu.label}")
-            self._share_layout.addWidget(spin)
+            self._share_layout.addWidget(spin, place // SHARES_A_ROW, place % SHARES_A_ROW)
             self._shares.append(spin)
 
     @Slot(float)
