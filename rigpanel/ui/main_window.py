@@ -180,6 +180,7 @@ class MainWindow(QMainWindow):
             ("Ctrl+Return", self.load_pane.load),
             ("Ctrl+N", self.chat_pane.new_chat),
             ("Ctrl+M", self.chat_pane.focus_composer),
+            ("Ctrl+Shift+C", self.chat_pane.copy_last_reply),
             ("Ctrl+L", self.toggle_loader),
             ("Ctrl+Q", self.quit_requested.emit),
             ("Ctrl+1", self._show_rig),

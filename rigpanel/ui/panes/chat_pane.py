@@ -2,7 +2,7 @@
 """The chat pane: what was said, a streamed reply with its figures, and where to write."""
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -182,6 +182,13 @@ class ChatPane(QWidget):
         self._reply = None
         self._context.setText("")
         self._enable()
+
+    @Slot()
+    def copy_last_reply(self) -> None:
+        """Put the last reply on the clipboard, as far as it has come."""
+        replies = [view.text for view in self._views if view.role == "assistant"]
+        if replies:
+            QGuiApplication.clipboard().setText(replies[-1])
 
     def transcript(self) -> tuple[tuple[str, str], ...]:
         """Return role and text of every message."""
