@@ -2,7 +2,6 @@
 """The tray icon: the hottest card's temperature, a summary, and the way back to the window."""
 
 from PySide6.QtCore import QObject, QRectF, Qt, QTimer, Signal, Slot
-from PySide6.QtDBus import QDBusConnection
 from PySide6.QtGui import QAction, QColor, QFont, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
@@ -12,8 +11,7 @@ from rigpanel.watch.tick import Tick
 
 SIZE_PX = 64
 CALM, ALARM, UNKNOWN = "#2b3240", "#d1242f", "#5b6472"
-WATCHER = "org.kde.StatusNotifierWatcher"
-SETTLE_MS = 500
+LOOK_AGAIN_MS = 2000
 
 
 class Tray(QObject):
@@ -33,17 +31,12 @@ class Tray(QObject):
         self._picture = draw_icon(None, alarm=False)
         self._tooltip = "rigpanel"
         self._engine = "No model is loaded"
-        # WORKAROUND: an icon made before the tray's host never registers, though Qt reports a tray
-        # later (seen with Qt 6.12): watch for hosts and make the icon anew.
-        bus = QDBusConnection.sessionBus()
-        for signal in ("StatusNotifierHostRegistered", "StatusNotifierHostUnregistered"):
-            bus.connect(  # type: ignore[call-overload]  # the stub says bytes, the call takes str
-                "", "/StatusNotifierWatcher", WATCHER, signal, self, "1host_changed()"
-            )
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self._make)
+        # WORKAROUND: an icon made before the tray's host never registers, and Qt has no signal for
+        # a host that comes later (seen with Qt 6.12): look again, and make the icon anew.
+        self._look_again = QTimer(self)
+        self._look_again.setInterval(LOOK_AGAIN_MS)
+        self._look_again.timeout.connect(self._follow_host)
+        self._look_again.start()
         self._make()
 
     @property
@@ -53,14 +46,14 @@ class Tray(QObject):
 
     def close(self) -> None:
         """Take the icon away for good."""
-        self._settle.stop()
+        self._look_again.stop()
         self._drop()
         self._menu.deleteLater()
 
     @Slot()
-    def host_changed(self) -> None:
-        """Look again, once it has settled, when a tray came or went."""
-        self._settle.start()
+    def _follow_host(self) -> None:
+        if QSystemTrayIcon.isSystemTrayAvailable() != self.available:
+            self._make()
 
     @Slot(object)
     def take_tick(self, tick: Tick) -> None:
@@ -97,7 +90,6 @@ class Tray(QObject):
         action.triggered.connect(signal)
         return action
 
-    @Slot()
     def _make(self) -> None:
         self._drop()
         if QSystemTrayIcon.isSystemTrayAvailable():
