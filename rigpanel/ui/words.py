@@ -63,6 +63,46 @@ def fans(gpu: GpuSample) -> str:
     return reading(mean_duty_pct(gpu), "{:.0f} %")
 
 
+def power(gpu: GpuSample) -> str:
+    """Return the power drawn of the power limit, as much of it as is known."""
+    draw_w, limit_w = gpu.power_draw_w, gpu.power_limit_w
+    if isinstance(draw_w, Missing) or isinstance(limit_w, Missing):
+        return reading(draw_w, "{:.0f} W")
+    return f"{draw_w:.0f} / {limit_w:.0f} W"
+
+
+def memory(gpu: GpuSample) -> str:
+    """Return the card's memory in use of all it has."""
+    return of_gib(gpu.memory_used_mib, gpu.memory_total_mib)
+
+
+def of_gib(used_mib: Reading[float], total_mib: Reading[float]) -> str:
+    """Return `19.8 / 24.0 GiB`, as much of it as is known."""
+    if isinstance(used_mib, Missing):
+        return WORDS[used_mib]
+    if isinstance(total_mib, Missing):
+        return gib(used_mib)
+    return f"{used_mib / 1024:.1f} / {gib(total_mib)}"
+
+
 def gib(mib: float) -> str:
     """Return MiB as GiB with one decimal."""
     return f"{mib / 1024:.1f} GiB"
+
+
+def file_size(mib: float) -> str:
+    """Return a file's size in the unit that suits it."""
+    return gib(mib) if mib >= 1024 else f"{mib:.0f} MiB" if mib >= 10 else f"{mib:.1f} MiB"
+
+
+def tokens(count: int) -> str:
+    """Return a number of tokens as people say it: 512, 4k, 128k."""
+    return f"{count // 1024}k" if count >= 1024 and count % 1024 == 0 else str(count)
+
+
+def parameters(count: int) -> str:
+    """Return a number of parameters as people say it: 70.6 B, 853 K."""
+    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if count >= unit:
+            return f"{count / unit:.{1 if count < 100 * unit else 0}f} {letter}"
+    return str(count)
