@@ -172,7 +172,7 @@ class SettingsStore:
         self._values[setting.key] = checked
         try:
             self._check_together()
-            self._write()
+            self._write(setting, checked)
         except SettingsError:
             self._values = before
             raise
@@ -217,7 +217,8 @@ class SettingsStore:
             self._values.pop(HOT_C.key, None)
         self.problems = tuple(problems)
 
-    def _write(self) -> None:
+    def _write(self, setting: Setting[Any], value: object) -> None:
+        """Write one value; whatever else a person has changed in the file meanwhile stays."""
         try:
             document = tomlkit.parse(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -226,12 +227,16 @@ class SettingsStore:
             raise SettingsError(
                 f"{self._path} cannot be read ({error}), so nothing was saved. Mend or remove it."
             ) from error
-        for setting in SETTINGS:
-            if setting.key in self._values:
-                section, name = setting.key.split(".")
-                document.setdefault(section, tomlkit.table())[name] = self._values[setting.key]
+        section, name = setting.key.split(".")
+        table: Any = document.setdefault(section, tomlkit.table())
+        if not isinstance(table, dict):
+            raise SettingsError(
+                f"{self._path}: `{section}` must be a table of settings, so nothing was saved. "
+                f"Remove the line that sets it."
+            )
+        table[name] = value
         try:
-            write_atomically(self._path, tomlkit.dumps(document))
+            write_atomically(self._path.resolve(), tomlkit.dumps(document))
         except OSError as error:
             raise SettingsError(
                 f"{self._path} cannot be written ({error.strerror}), so nothing was saved."
@@ -255,7 +260,8 @@ def _new_document() -> tomlkit.TOMLDocument:
             document.add(tomlkit.nl())
             document.add(section, tomlkit.table())
         table: Any = document[section]
-        table.add(tomlkit.comment(f"{setting.sentence} {setting.allowed.capitalize()}."))
+        allowed = setting.allowed[0].upper() + setting.allowed[1:]
+        table.add(tomlkit.comment(f"{setting.sentence} {allowed}."))
         table.add(tomlkit.comment(f"{name} = {tomlkit.item(setting.default).as_string()}"))
     return document
 

@@ -9,6 +9,10 @@ from typing import Protocol
 
 from rigpanel.rig.readings import GpuSample, Missing
 
+HOLD_SLACK_S = 0.1
+"""Readings come on a beat that trembles: the hold time is full this much early, so that a second is
+not lost to a reading that came a millisecond soon."""
+
 
 class AlertKind(enum.Enum):
     """What an alert is about."""
@@ -75,24 +79,24 @@ class TemperatureRule:
         if isinstance(temperature_c, Missing):
             return None
         if self._standing is not None:
-            if temperature_c >= self.thresholds.cool_c:
+            if not temperature_c < self.thresholds.cool_c:
                 return None
             cleared = replace(self._standing, cleared_at_s=now)
             self._standing = self._above_since = None
             return Transition(cleared)
-        if temperature_c <= self.thresholds.hot_c:
+        if not temperature_c > self.thresholds.hot_c:
             self._above_since = None
             return None
-        if self._above_since is None:
+        if self._above_since is None or now < self._above_since:  # The clock was set back.
             self._above_since = now
-        if now - self._above_since < self.thresholds.hold_s:
+        if now - self._above_since < self.thresholds.hold_s - HOLD_SLACK_S:
             return None
         self._standing = Alert(
             kind=AlertKind.HOT,
             uuid=sample.uuid,
             card=sample.label,
             sentence=f"{sample.label} is at {temperature_c:.0f} °C, above "
-            f"{self.thresholds.hot_c:.0f} °C. Stop the reply or lower the power limit, and see "
+            f"{self.thresholds.hot_c:g} °C. Stop the reply or lower the power limit, and see "
             "whether its fans turn and the air can get to them.",
             raised_at_s=now,
         )
@@ -118,7 +122,8 @@ class LostRule:
                 raised_at_s=now,
             )
             return Transition(self._standing)
-        if self._standing is not None and not isinstance(sample.temperature_c, Missing):
+        blind = sample.temperature_c in (Missing.GPU_LOST, Missing.READ_FAILED)
+        if self._standing is not None and not blind:
             cleared = replace(self._standing, cleared_at_s=now)
             self._standing = None
             return Transition(cleared)

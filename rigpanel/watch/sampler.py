@@ -28,7 +28,9 @@ class Sampler:
         self._interval_s = interval_s
         self._on_tick = on_tick
         self._thresholds: Thresholds | None = None
-        self._stopping = threading.Event()
+        self._trouble: str | None = None
+        self._stopping = False
+        self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def start(self) -> None:
@@ -36,30 +38,54 @@ class Sampler:
         self._thread.start()
 
     def set_interval_s(self, interval_s: float) -> None:
-        """Read on another beat, from the next reading on."""
-        self._interval_s = interval_s
+        """Read on another beat, from now on."""
+        with self._wake:
+            self._interval_s = interval_s
+            self._wake.notify()
 
     def set_thresholds(self, thresholds: Thresholds) -> None:
         """Put other alert thresholds in force, from the next reading on."""
         self._thresholds = thresholds
 
     def stop(self, timeout_s: float = 3.0) -> bool:
-        """End the thread and close the source; says whether it ended in time."""
-        self._stopping.set()
-        if self._thread.is_alive():
+        """End the thread, which closes the source; says whether it ended in time."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.ident is None:
+            self._source.close()
+        elif self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        next_at = time.monotonic()
-        while not self._stopping.is_set():
+        beat_s = time.monotonic()
+        while not self._stopping:
             try:
                 self._tick()
-            except Exception:
-                log.exception("a reading of the rig failed; it goes on with the next")
-            next_at = max(next_at + self._interval_s, time.monotonic())
-            self._stopping.wait(next_at - time.monotonic())
-        self._source.close()
+            except Exception as error:
+                if repr(error) != self._trouble:  # Told once, not at every beat.
+                    log.exception("a reading of the rig failed; it goes on with the next")
+                self._trouble = repr(error)
+            else:
+                self._trouble = None
+            beat_s = self._next_beat(beat_s)
+        try:
+            self._source.close()
+        except Exception:
+            log.exception("the rig could not be closed")
+
+    def _next_beat(self, last_s: float) -> float:
+        """Wait for the beat after `last_s`, on whatever interval is in force, or for the end."""
+        with self._wake:
+            while not self._stopping:
+                now = time.monotonic()
+                beat_s = last_s + self._interval_s
+                if now >= beat_s:
+                    # Beats that were missed are not made up for.
+                    return beat_s if now - beat_s < self._interval_s else now
+                self._wake.wait(beat_s - now)
+        return last_s
 
     def _tick(self) -> None:
         thresholds, self._thresholds = self._thresholds, None
