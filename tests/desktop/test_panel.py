@@ -31,7 +31,8 @@ def start(
     desktop: DesktopSession, *arguments: str, rig: FakeRig | None = None
 ) -> "subprocess.Popen[bytes]":
     env = {} if rig is None else rig.env()
-    shown = {name: env[name] for name in ("RIGPANEL_FAKE_NVML", "LD_LIBRARY_PATH") if name in env}
+    names: tuple[str, ...] = ("RIGPANEL_FAKE_NVML", "LD_LIBRARY_PATH")
+    shown = {name: env[name] for name in names if name in env}
     process = desktop.start([*PANEL, *arguments], shown)
     desktop.activate()
     return process

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Alerts: above 85 °C for 3 s raises, below 82 °C clears, and blindness does neither."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from hypothesis import given
@@ -20,7 +21,7 @@ def card(temperature_c: Reading[float], index: int = 0) -> GpuSample:
     )
 
 
-def transitions(readings: list[tuple[float, Reading[float]]]) -> list[tuple[float, bool]]:
+def transitions(readings: Sequence[tuple[float, Reading[float]]]) -> list[tuple[float, bool]]:
     rule = TemperatureRule(Thresholds())
     found = []
     for now, temperature_c in readings:
