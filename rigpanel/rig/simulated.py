@@ -21,10 +21,10 @@ IDLE_W, LIMIT_W = 26.0, 350.0
 ROOM_C = 24.0
 HEAT_CAPACITY_J_PER_K = 420.0
 """Die, cooler and backplate together: such a card takes one to two minutes to settle."""
-STILL_W_PER_K, FAN_W_PER_K = 1.15, 6.1
+STILL_W_PER_K, FAN_W_PER_K = 1.15, 6.6
 """Heat carried off per kelvin above the inlet air: with fans still, and more at full duty."""
-NEIGHBOUR_K_PER_W = 0.022
-"""How much one card's watts warm the inlet air of the card above or below it."""
+NEIGHBOUR_K_PER_W = (0.010, 0.024)
+"""How much the other card's watts warm each card's inlet air: the bottom card, 1, gets more."""
 AUTO_CURVE = ((35.0, 30.0), (50.0, 38.0), (65.0, 55.0), (75.0, 72.0), (84.0, 100.0))
 MIN_DUTY_PCT, MAX_DUTY_PCT, FULL_RPM = 30.0, 100.0, 3000
 STEP_S = 0.25
@@ -125,17 +125,17 @@ class SimulatedRig:
             loads = self._load or _story(self._now - self._started)
             for index, card in enumerate(self._cards):
                 card.load = loads[index]
-                self._step(card, self._cards[1 - index], step_s)
+                inlet_c = ROOM_C + self._cards[1 - index].power_w * NEIGHBOUR_K_PER_W[index]
+                self._step(card, inlet_c, step_s)
 
     @staticmethod
-    def _step(card: _Card, neighbour: _Card, step_s: float) -> None:
+    def _step(card: _Card, inlet_c: float, step_s: float) -> None:
         target_w = IDLE_W + card.load * (LIMIT_W - IDLE_W)
         card.power_w += (target_w - card.power_w) * min(1.0, step_s / 0.8)
         wanted_pct = card.manual_pct
         if wanted_pct is None:
             wanted_pct = _auto_duty(card.temperature_c)
         card.duty_pct += max(-4.0 * step_s, min(12.0 * step_s, wanted_pct - card.duty_pct))
-        inlet_c = ROOM_C + neighbour.power_w * NEIGHBOUR_K_PER_W
         conductance = STILL_W_PER_K + FAN_W_PER_K * card.duty_pct / 100.0
         flow_w = card.power_w + card.extra_w - conductance * (card.temperature_c - inlet_c)
         card.temperature_c += flow_w * step_s / HEAT_CAPACITY_J_PER_K

@@ -93,7 +93,11 @@ static Status enter(const char *function, Device device, Card **card) {
   if (index >= MAX_CARDS || handle >> 8 != generation) return INVALID;
   *card = &state->cards[index];
   wait_ms(state->slow_ms + (*card)->slow_ms);
-  if ((*card)->lost || (*card)->times_lost != losses_at_start[index]) return (*card)->lost_error;
+  // The driver keeps who a card is; a handle given out for a lost one still tells that.
+  int remembered = (*card)->lost == 2 && (!strcmp(function, "nvmlDeviceGetUUID") ||
+    !strcmp(function, "nvmlDeviceGetName") || !strcmp(function, "nvmlDeviceGetPciInfo_v3"));
+  int stale = (*card)->times_lost != losses_at_start[index];
+  if (stale || ((*card)->lost && !remembered)) return (*card)->lost_error;
   return fault(function, (int)index);
 }
 

@@ -98,7 +98,7 @@ class Card(ctypes.Structure):
     link_version: U32
     process_count: U32
     lost: I32
-    """0 there; 1 gone, though still counted; 2 gone, and a handle is still given out."""
+    """0 there; 1 gone, though still counted; 2 gone, but a handle still tells its name and UUID."""
     lost_error: I32
     unlisted: I32
     """1 leaves the card out when the driver next starts."""
