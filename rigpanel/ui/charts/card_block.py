@@ -174,8 +174,8 @@ def facts_of(sample: GpuSample) -> tuple[tuple[str, str], ...]:
     else:
         slot = [WORDS[x] if isinstance(x, Missing) else x for x in (pcie.gen, pcie.width)]
         facts.append(("PCIe", f"gen {slot[0]} {TIMES}{slot[1]}"))
-        facts.append(("in", reading(pcie.rx_mib_s, "{:.0f} MiB/s")))
-        facts.append(("out", reading(pcie.tx_mib_s, "{:.0f} MiB/s")))
+        traffic = [reading(x, "{:.0f}") for x in (pcie.rx_mib_s, pcie.tx_mib_s)]
+        facts.append(("in / out", f"{traffic[0]} / {traffic[1]} MiB/s"))
     nvlink = sample.nvlink
     if not isinstance(nvlink, Missing) and nvlink.links:
         facts.append(("NVLink", f"{nvlink.active} of {nvlink.links}"))

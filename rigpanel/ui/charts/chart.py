@@ -3,34 +3,18 @@
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QColor, QPen, QResizeEvent, QWheelEvent
+from PySide6.QtGui import QColor, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from rigpanel.ui.charts.text import tabular
 from rigpanel.ui.theme import Theme
 
-AXIS_PX = 44
+AXIS_PX = 46
 TIME_AXIS_PX = 18
-RIGHT_PX = 14
+RIGHT_PX = 18
 """Room for half of the last label of the axis below."""
 SMALL_PX = 11
-
-
-class UnitAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph carries no types
-    """An axis whose labels carry their unit and whose ticks stand at whole steps."""
-
-    def __init__(self, orientation: str, unit: str, step: float) -> None:
-        super().__init__(orientation)
-        self._unit = unit
-        self.set_step(step)
-
-    def set_step(self, step: float) -> None:
-        """Put a tick at every whole multiple of `step`."""
-        self.setTickSpacing(levels=[(step, 0.0)])
-
-    def tickStrings(self, values: list[float], _scale: float, _spacing: float) -> list[str]:
-        """Return the values with their unit."""
-        return [f"{value:.0f} {self._unit}" for value in values]
+DASH = "\N{BOX DRAWINGS LIGHT TRIPLE DASH HORIZONTAL}"
 
 
 class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph carries no types
@@ -53,8 +37,6 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph carries no types
                 tickFont=tabular(SMALL_PX), tickLength=0, tickTextOffset=5, maxTickLevel=0
             )
             item.getAxis(side).setGrid(150)
-        # otherwise the labels at both ends of the axis, which reach over it, are left out
-        item.getAxis("bottom").setStyle(hideOverlappingLabels=False)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(0, 0)
         self.setFrameShape(Plot.Shape.NoFrame)
@@ -74,19 +56,24 @@ class Chart(QWidget):
         self.plot = plot
         self.item = plot.getPlotItem()
         self.caption = QLabel(caption, self)
+        self.names = QLabel(self)
+        """Names the limit lines, in their colours."""
         self.readout = QLabel(self)
         self.word = QLabel(plot)
         """Says why there is no reading now; hidden while there is one."""
         self.word.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.word.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.word.hide()
-        for label in (self.caption, self.readout, self.word):
+        for label in (self.caption, self.names, self.readout, self.word):
             label.setFont(tabular(SMALL_PX))
+        self.names.setTextFormat(Qt.TextFormat.RichText)
         self.readout.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         top = QHBoxLayout()
         top.setContentsMargins(4, 0, RIGHT_PX, 0)
+        top.setSpacing(10)
         top.addWidget(self.caption)
+        top.addWidget(self.names)
         top.addWidget(self.readout, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -123,6 +110,25 @@ class Chart(QWidget):
             self._place_word()
             self.word.show()
 
+    def name_lines(self, *lines: "LimitLine") -> None:
+        """Write the names of the lines that stand, each in its line's colour."""
+        text = "&nbsp; ".join(
+            f'<span style="color:{line.colour}">{DASH} {line.name}</span>'
+            for line in lines
+            if line.name
+        )
+        if text != self.names.text():
+            self.names.setText(text)
+
+    def read_out(self, text: str, *, first: bool) -> None:
+        """Write the readout; where there is no room for the lines' names too, one gives way."""
+        if text != self.readout.text():
+            self.readout.setText(text)
+        taken = self.caption.sizeHint().width() + self.readout.sizeHint().width() + RIGHT_PX + 24
+        roomy = taken + self.names.sizeHint().width() <= self.width()
+        self.names.setVisible(roomy or not first)
+        self.readout.setVisible(roomy or first)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the word in the middle of the plot."""
         super().resizeEvent(event)
@@ -144,53 +150,56 @@ class Chart(QWidget):
         self.word.move(middle_x - width // 2, middle_y - self.word.height() // 2)
 
 
-class LabelledLine:
-    """A straight line across a chart with its name on it."""
+class LimitLine:
+    """A straight dashed line across a chart that stands for something with a name."""
 
-    def __init__(
-        self, item: pg.PlotItem, *, angle: int = 0, label_at: float, before: bool = False
-    ) -> None:
-        right = label_at > 0.5
-        corner = QPointF(1.0 if right else 0.0, 1.0)
-        if angle:
-            corner = QPointF(1.0 if before else 0.0, 0.5)
-        self.line = pg.InfiniteLine(
-            angle=angle,
-            movable=False,
-            label="",
-            labelOpts={"position": label_at, "anchors": [corner, corner]},
-        )
-        self.line.label.setFont(tabular(SMALL_PX))
+    def __init__(self, item: pg.PlotItem, *, angle: int = 0) -> None:
+        self.line = pg.InfiniteLine(angle=angle, movable=False)
         self.line.setZValue(-5)
         self.line.hide()
+        self.name = ""
+        self.colour = ""
         item.addItem(self.line, ignoreBounds=True)
 
-    def put(self, value: float | None, text: str) -> None:
+    def put(self, value: float | None, name: str) -> None:
         """Stand at `value` with this name; None hides it."""
-        if value is None:
-            self.line.hide()
-            return
-        if not self.line.isVisible():
-            self.line.show()  # first of all: a label that is hidden does not take its text
-        if self.line.value() != value:
+        self.name = name
+        if (value is not None) is not self.line.isVisible():
+            self.line.setVisible(value is not None)
+        if value is not None and self.line.value() != value:
             self.line.setValue(value)
-        if self.line.label.format != text:
-            self.line.label.setFormat(text)
 
-    def set_colour(self, colour: str, *, dashed: bool, shown: bool = True) -> None:
-        """Draw the line and its name in a colour; without `shown` only the name."""
+    def set_colour(self, colour: str) -> None:
+        """Draw the line and its name in a colour."""
+        self.colour = colour
         pen = pg.mkPen(colour, width=1)
-        if dashed:
-            pen.setStyle(Qt.PenStyle.DashLine)
-        self.line.setPen(pen if shown else QPen(Qt.PenStyle.NoPen))
-        self.line.label.setColor(QColor(colour))
+        pen.setStyle(Qt.PenStyle.DashLine)
+        self.line.setPen(pen)
 
     @property
     def value(self) -> float | None:
         """Where it stands; None while hidden."""
         return float(self.line.value()) if self.line.isVisible() else None
 
-    @property
-    def text(self) -> str:
-        """Its name."""
-        return str(self.line.label.format)
+
+class LabelledLine(LimitLine):
+    """A limit line with its name beside it, for a chart with room for it."""
+
+    def __init__(self, item: pg.PlotItem, *, angle: int = 0, label_at: float) -> None:
+        super().__init__(item, angle=angle)
+        corner = QPointF(1.0, 0.5) if angle else QPointF(0.0, 0.0)
+        self._label = pg.InfLineLabel(
+            self.line, text="", position=label_at, anchors=[corner, corner]
+        )
+        self._label.setFont(tabular(SMALL_PX))
+
+    def put(self, value: float | None, name: str) -> None:
+        """Stand at `value` with this name; None hides it."""
+        super().put(value, name)  # first of all: a label that is hidden does not take its text
+        if value is not None and self._label.format != name:
+            self._label.setFormat(name)
+
+    def set_colour(self, colour: str) -> None:
+        """Draw the line and its name in a colour."""
+        super().set_colour(colour)
+        self._label.setColor(QColor(colour))

@@ -22,7 +22,7 @@ class FactsLine(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.facts: tuple[tuple[str, str], ...] = ()
         self._widths: dict[str, int] = {}
-        self._places: list[QRect] = []
+        self.places: list[QRect] = []
         self._theme = theme
         self._lay_out()
 
@@ -62,7 +62,7 @@ class FactsLine(QWidget):
         """Draw names muted and values plain."""
         painter = QPainter(self)
         metrics = painter.fontMetrics()
-        for (name, value), place in zip(self.facts, self._places, strict=True):
+        for (name, value), place in zip(self.facts, self.places, strict=True):
             painter.setPen(QColor(self._theme.text_muted))
             painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, name)
             painter.setPen(QColor(self._theme.text))
@@ -73,12 +73,12 @@ class FactsLine(QWidget):
     def _lay_out(self) -> None:
         line_px = QFontMetrics(self.font()).height() + 3
         x = y = 0
-        self._places = []
+        self.places = []
         for name, _ in self.facts:
             width = self._widths[name]
             if x and x + width > self.width():
                 x, y = 0, y + line_px
-            self._places.append(QRect(x, y, width, line_px))
+            self.places.append(QRect(x, y, width, line_px))
             x += width + GAP_PX
         if self.height() != y + line_px or self.minimumHeight() != y + line_px:
             self.setFixedHeight(y + line_px)

@@ -7,7 +7,8 @@ from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from rigpanel.rig.readings import FanSample, GpuSample, Missing
-from rigpanel.ui.charts.chart import SMALL_PX, Chart, LabelledLine, Plot, UnitAxis
+from rigpanel.ui.charts.axes import UnitAxis
+from rigpanel.ui.charts.chart import SMALL_PX, Chart, LabelledLine, Plot
 from rigpanel.ui.charts.text import tabular
 from rigpanel.ui.charts.time_charts import HIGH_C, LOW_C, HistorySource
 from rigpanel.ui.charts.time_window import TimeWindow
@@ -16,7 +17,7 @@ from rigpanel.ui.words import WORDS
 
 AGES = ((0.25, 190), (0.5, 120), (0.75, 75), (1.0, 40))
 """Share of the window up to which a point is so young, and how opaque it is drawn."""
-AXIS_PX = 38
+AXIS_PX = 42
 POINT_PX = 13
 NARROW_PX = 260
 """A chart narrower than this names every other tick of the temperature."""
@@ -50,7 +51,7 @@ class FanCurveChart(Chart):
         self._sample: GpuSample | None = None
         view.setRange(xRange=(LOW_C, HIGH_C), yRange=(0.0, TOP_PCT), padding=0)
         self.min_line = LabelledLine(self.item, label_at=0.02)
-        self.alert_line = LabelledLine(self.item, angle=90, label_at=0.05, before=True)
+        self.alert_line = LabelledLine(self.item, angle=90, label_at=0.05)
         self.traces = tuple(pg.ScatterPlotItem(size=6, pen=None) for _ in AGES)
         for trace in reversed(self.traces):
             self.item.addItem(trace, ignoreBounds=True)
@@ -75,8 +76,8 @@ class FanCurveChart(Chart):
         fill = QColor(theme.surface)
         fill.setAlpha(200)
         self.point_text.fill = pg.mkBrush(fill)
-        self.min_line.set_colour(theme.text_muted, dashed=True)
-        self.alert_line.set_colour(theme.hot, dashed=True)
+        self.min_line.set_colour(theme.text_muted)
+        self.alert_line.set_colour(theme.hot)
 
     def set_limits(self, hot_c: float, sample: GpuSample) -> None:
         """Put the alert line, and the lowest duty the card takes, where they stand now."""
@@ -122,9 +123,11 @@ class FanCurveChart(Chart):
             return
         fans = () if isinstance(sample.fans, Missing) else sample.fans
         policy = policy_in_words(fans) if fans else ""
-        if self.readout.fontMetrics().horizontalAdvance(policy) > self.readout.width():
+        if self.readout.toolTip() != policy:
+            self.readout.setToolTip(policy)
+        if self.width() < NARROW_PX:
             policy = policy.removeprefix("card's ").removeprefix("set ")
-        self.readout.setText(policy)
+        self.read_out(policy, first=True)
         temperature_c, duty_pct = last.temperature_c, last.duty_pct
         if isinstance(temperature_c, Missing):
             self._draw_no_point(WORDS[temperature_c])

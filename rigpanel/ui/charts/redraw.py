@@ -11,7 +11,9 @@ from PySide6.QtGui import QRegion
 TICK_MS = 40
 PARTS_A_TICK = 2
 """Bounds what drawing may take of the Qt thread, however many cards there are."""
-LEAST_BETWEEN_S = 0.2
+LEAST_BETWEEN_S, MOST_BETWEEN_S = 0.2, 1.0
+MOVES_A_SPAN = 600.0
+"""A chart is about so many pixels wide: drawing it more often would move it by less than one."""
 
 
 class Part(Protocol):
@@ -36,6 +38,7 @@ class RedrawClock(QObject):
         self._parts: list[Part] = []
         self._drawn_s: dict[int, float] = {}
         self._place = 0
+        self._between_s = LEAST_BETWEEN_S
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
@@ -49,6 +52,10 @@ class RedrawClock(QObject):
         """Draw these from now on."""
         self._parts = list(parts)
         self._drawn_s = {id(part): self._drawn_s.get(id(part), 0.0) for part in parts}
+
+    def set_span(self, span_s: float) -> None:
+        """Draw as often as charts of `span_s` seconds can be seen to move."""
+        self._between_s = min(max(span_s / MOVES_A_SPAN, LEAST_BETWEEN_S), MOST_BETWEEN_S)
 
     def wake(self) -> None:
         """Start ticking: something became dirty, or came into view."""
@@ -75,7 +82,7 @@ class RedrawClock(QObject):
             if not part.dirty or part.visibleRegion().isEmpty():
                 continue
             waiting += 1
-            if now_s - self._drawn_s[id(part)] < LEAST_BETWEEN_S:
+            if now_s - self._drawn_s[id(part)] < self._between_s:
                 continue
             if drawn < PARTS_A_TICK:
                 self._draw(part)

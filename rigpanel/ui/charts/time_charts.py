@@ -6,14 +6,15 @@ from abc import abstractmethod
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QObject, QPointF, Qt, Slot
+from PySide6.QtCore import QObject, QPointF, Slot
 from PySide6.QtWidgets import QWidget
 
 from rigpanel.rig.readings import GpuSample, Missing, Reading
-from rigpanel.ui.charts.chart import Chart, LabelledLine, Plot, UnitAxis
+from rigpanel.ui.charts.axes import TimeAxis, UnitAxis
+from rigpanel.ui.charts.chart import Chart, LimitLine, Plot
 from rigpanel.ui.charts.phase_bands import PhaseBands, spans_before
 from rigpanel.ui.charts.text import ago
-from rigpanel.ui.charts.time_window import TimeAxis, TimeViewBox, TimeWindow
+from rigpanel.ui.charts.time_window import TimeViewBox, TimeWindow
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.words import WORDS
 from rigpanel.watch.history import CardHistory, HistoryView, LastReadings, Times, Values
@@ -22,6 +23,8 @@ from rigpanel.watch.phases import PhaseLog
 LINE_PX = 1.6
 SAMPLES_A_PIXEL = 1.5
 LOW_C, HIGH_C = 20.0, 100.0
+MARGIN_C = 5.0
+"""Beyond the lowest and highest tick, so that their labels are whole."""
 
 
 class HistorySource(QObject):
@@ -102,7 +105,8 @@ class TimeChart(Chart):
         crowd = len(x) / (max(self.plot.width(), 50) * SAMPLES_A_PIXEL)
         bins = 2 ** math.ceil(math.log2(crowd)) if crowd > 1 else 1
         self.curve.setDownsampling(ds=bins, auto=False, method="peak")
-        self.curve.setData(x, y)
+        # smooth edges are seen on a thin line, and cost too much on a dense one
+        self.curve.setData(x, y, antialias=crowd <= 1)
         self._draw_more(x, view, shown)
         self.bands.set_spans(spans_before(self._source.phases, now_s, self._window.span_s))
         last = self._source.history.last
@@ -153,8 +157,7 @@ class TimeChart(Chart):
             text = f"peak {known.max():.0f} {self._unit}" if len(known) else ""
         else:
             text = f"{self._at(cursor_s)} at {ago(cursor_s)}"
-        if text != self.readout.text():
-            self.readout.setText(text)
+        self.read_out(text, first=cursor_s is not None)
 
     def _at(self, cursor_s: float) -> str:
         times = self._drawn_time
@@ -177,18 +180,19 @@ class TemperatureChart(TimeChart):
         self, source: HistorySource, window: TimeWindow, theme: Theme, parent: QWidget | None = None
     ) -> None:
         super().__init__("Temperature", "°C", source, window, theme, parent)
-        self.alert_line = LabelledLine(self.item, label_at=0.01)
-        self.slowdown_line = LabelledLine(self.item, label_at=0.99)
-        self._reach = (LOW_C, HIGH_C)
-        self._top_c = HIGH_C
+        self.alert_line = LimitLine(self.item)
+        self.slowdown_line = LimitLine(self.item)
+        self._reach = (LOW_C - MARGIN_C, HIGH_C + MARGIN_C)
+        self._top_c = HIGH_C + MARGIN_C
         self.item.getViewBox().setYRange(*self._reach, padding=0)
 
     def set_theme(self, theme: Theme, colour: str) -> None:
         """Draw in the card's colour."""
         self.apply_theme(theme)
         self.curve.setPen(pg.mkPen(colour, width=LINE_PX))
-        self.alert_line.set_colour(theme.hot, dashed=True)
-        self.slowdown_line.set_colour(theme.text_muted, dashed=True)
+        self.alert_line.set_colour(theme.hot)
+        self.slowdown_line.set_colour(theme.text_muted)
+        self.name_lines(self.alert_line, self.slowdown_line)
 
     def set_limits(self, hot_c: float, sample: GpuSample) -> None:
         """Put the alert line and the slowdown threshold where they stand now."""
@@ -196,10 +200,11 @@ class TemperatureChart(TimeChart):
         slowdown_c = sample.slowdown_c
         if isinstance(slowdown_c, Missing):
             self.slowdown_line.put(None, "")
-            self._top_c = max(HIGH_C, hot_c + 10)
+            self._top_c = max(HIGH_C, hot_c) + MARGIN_C
         else:
             self.slowdown_line.put(slowdown_c, f"slowdown {slowdown_c:.0f} °C")
-            self._top_c = max(HIGH_C, hot_c + 10, slowdown_c + 10)
+            self._top_c = max(HIGH_C, hot_c, slowdown_c) + MARGIN_C
+        self.name_lines(self.alert_line, self.slowdown_line)
 
     def _values(self, view: HistoryView) -> Values:
         return view.temperature_c
@@ -209,7 +214,7 @@ class TemperatureChart(TimeChart):
 
     def _fit_y(self, values: Values) -> None:
         known = values[np.isfinite(values)]
-        low, high = LOW_C, self._top_c
+        low, high = LOW_C - MARGIN_C, self._top_c
         if len(known):
             low = min(low, math.floor(float(known.min()) / 10) * 10.0)
             high = max(high, math.ceil(float(known.max()) / 10) * 10.0)
@@ -225,11 +230,11 @@ class PowerChart(TimeChart):
         self, source: HistorySource, window: TimeWindow, theme: Theme, parent: QWidget | None = None
     ) -> None:
         super().__init__("Power draw", "W", source, window, theme, parent)
-        self.limit_curve = pg.PlotDataItem(connect="finite", dynamicRangeLimit=None)
-        self.limit_curve.setZValue(-6)
-        self.item.addItem(self.limit_curve, ignoreBounds=True)
-        self.limit_line = LabelledLine(self.item, label_at=0.01)
-        self.max_line = LabelledLine(self.item, label_at=0.99)
+        self.limit_line = LimitLine(self.item)
+        self.past_limits = pg.PlotDataItem(connect="finite", dynamicRangeLimit=None)
+        """Limits that held in the window before the one in force; empty while it never changed."""
+        self.item.addItem(self.past_limits, ignoreBounds=True)
+        self.max_line = LimitLine(self.item)
         self._top_w = 0.0
         self._limit_top_w = 0.0
 
@@ -237,12 +242,10 @@ class PowerChart(TimeChart):
         """Draw in the card's colour."""
         self.apply_theme(theme)
         self.curve.setPen(pg.mkPen(colour, width=LINE_PX))
-        limit_pen = pg.mkPen(theme.warm, width=1)
-        limit_pen.setStyle(Qt.PenStyle.DashLine)
-        self.limit_curve.setPen(limit_pen)
-        # the curve shows which limit held when; this only names the present one
-        self.limit_line.set_colour(theme.warm, dashed=True, shown=False)
-        self.max_line.set_colour(theme.text_muted, dashed=True)
+        self.past_limits.setPen(pg.mkPen(theme.warm, width=1))
+        self.limit_line.set_colour(theme.warm)
+        self.max_line.set_colour(theme.text_muted)
+        self.name_lines(self.limit_line, self.max_line)
 
     def set_limits(self, sample: GpuSample) -> None:
         """Name the limit in force and the highest the card allows."""
@@ -257,6 +260,7 @@ class PowerChart(TimeChart):
             self.max_line.put(None, "")
         else:
             self.max_line.put(max_w, f"highest {max_w:.0f} W")
+        self.name_lines(self.limit_line, self.max_line)
 
     def _values(self, view: HistoryView) -> Values:
         return view.power_w
@@ -277,10 +281,11 @@ class PowerChart(TimeChart):
 
     def _draw_more(self, x: Times, view: HistoryView, shown: int) -> None:
         limit_w = view.limit_w[:shown]
-        if not len(x):
-            self.limit_curve.setData([], [])
-            return
         changed = np.flatnonzero(np.diff(limit_w) != 0)
+        known = limit_w[np.isfinite(limit_w)]
+        if not len(known) or known.min() == known.max():
+            self.past_limits.setData([], [])
+            return
         # both ends of every step: NaN differs from everything, so gaps stay gaps
         corners = np.unique(np.concatenate(([0], changed, changed + 1, [len(x) - 1])))
-        self.limit_curve.setData(x[corners], limit_w[corners])
+        self.past_limits.setData(x[corners], limit_w[corners])

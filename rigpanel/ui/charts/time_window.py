@@ -4,10 +4,7 @@
 import pyqtgraph as pg
 from PySide6.QtCore import QObject, Signal
 
-from rigpanel.ui.charts.text import ago
-
 SPANS_S = (60.0, 300.0, 900.0, 3600.0)
-TICK_S = {60.0: 15.0, 300.0: 60.0, 900.0: 180.0, 3600.0: 900.0}
 
 
 class TimeViewBox(pg.ViewBox):  # type: ignore[misc]  # pyqtgraph carries no types
@@ -22,21 +19,6 @@ class TimeViewBox(pg.ViewBox):  # type: ignore[misc]  # pyqtgraph carries no typ
         if view is None or self.linksBlocked or axis != pg.ViewBox.XAxis:
             return
         self.setXRange(*view.viewRange()[axis], padding=0)
-
-
-class TimeAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph carries no types
-    """An axis of seconds before now, which is its right end."""
-
-    def tickValues(self, low: float, high: float, _size: float) -> list[tuple[float, list[float]]]:
-        """Return ticks at whole steps back from now, few enough to be read."""
-        span_s = high - low
-        step_s = TICK_S.get(round(span_s, 3), span_s / 4)
-        count = round(span_s / step_s)
-        return [(step_s, [-step_s * place for place in range(count + 1)])]
-
-    def tickStrings(self, values: list[float], _scale: float, _spacing: float) -> list[str]:
-        """Return the ticks in words."""
-        return [ago(value) for value in values]
 
 
 class TimeWindow(QObject):

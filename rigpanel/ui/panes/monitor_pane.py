@@ -91,7 +91,7 @@ class MonitorPane(QWidget):
         self.history.append(tick)
         cards = tick.snapshot.cards
         present = {sample.uuid for sample in cards}
-        if not present <= self.blocks.keys() or self._forget_stand_ins(present):
+        if self._forget_stand_ins(present) or not present <= self.blocks.keys():
             self._make_blocks(cards)
         self._show_none(tick.snapshot)
         hot_c = self._settings.get(HOT_C)
@@ -246,6 +246,7 @@ class MonitorPane(QWidget):
 
     @Slot(int)
     def _span_chosen(self, place: int) -> None:
+        self.clock.set_span(SPANS_S[place])
         self.window_of_time.set_span(SPANS_S[place])
 
     @Slot(bool)
