@@ -165,3 +165,21 @@ def test_a_card_that_tells_its_uuid_only_later_keeps_one_place(
     fake_nvml.mend()
     clock.now += 1.0
     assert [card.uuid for card in source.read().cards] == [fake_nvml.uuid(0), fake_nvml.uuid(1)]
+
+
+def test_a_card_lost_a_second_time_is_looked_for_at_once(
+    fake_nvml: FakeRig, source: NvmlSource, clock: Clock
+) -> None:
+    before = source.read().cards
+    fake_nvml.lose(1)
+    for _ in range(100):
+        source.read()
+        clock.now += 1.0
+    fake_nvml.bring_back(1)
+    clock.now += 31.0
+    assert source.read().cards == before
+    fake_nvml.lose(1)
+    assert source.read().cards[1].lost
+    fake_nvml.bring_back(1)
+    clock.now += 1.0
+    assert source.read().cards == before
