@@ -32,7 +32,7 @@ def transitions(readings: Sequence[tuple[float, Reading[float]]]) -> list[tuple[
 
 
 def test_hot_for_three_seconds_raises_and_below_82_clears() -> None:
-    story = [(0.0, 86.0), (1.0, 86.0), (2.9, 86.0), (3.0, 86.0), (4.0, 82.0), (5.0, 81.9)]
+    story = [(0.0, 86.0), (1.0, 86.0), (2.5, 86.0), (3.0, 86.0), (4.0, 82.0), (5.0, 81.9)]
     assert transitions(story) == [(3.0, True), (5.0, False)]
 
 
