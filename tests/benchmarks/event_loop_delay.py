@@ -99,15 +99,18 @@ class EightCards:
         self._rig.close()
 
 
-class Bench:
+class Bench(QObject):
     """The real window with its bridges, engine process and sampler, and a heart beside them."""
 
     def __init__(self, home: Path, source: RigSource, interval_s: float) -> None:
+        super().__init__()
+        self._heard = False
         settings = SettingsStore(home / "settings.toml")
         settings.set(INTERVAL_S, interval_s)
         self.heart = Heart()
         self.watch = WatchBridge()
         self.engine = EngineBridge(ProcessEngine())
+        self.engine.text_ready.connect(self._hear)
         self.window = MainWindow(settings, self.watch, self.engine)
         self.window.resize(1920, 1080)
         self.window.show()
@@ -133,13 +136,18 @@ class Bench:
     async def stream(self, seconds: float) -> None:
         """Send from the chat pane, as a person does, and stop after `seconds` of text."""
         chat = self.window.chat_pane
+        self._heard = False
         chat.composer.setPlainText(PROMPT)
         chat.send()
         await self._reach(EngineState.GENERATING)
-        await self._until(lambda: bool(chat.transcript()[-1][1]))
+        await self._until(lambda: self._heard)
         await asyncio.sleep(seconds)
         self.engine.cancel()
         await self._reach(EngineState.READY)
+
+    @Slot()
+    def _hear(self) -> None:
+        self._heard = True
 
     async def _reach(self, state: EngineState) -> None:
         await self._until(lambda: self.engine.status.state is state)
