@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Headers of real files are read; every other file gets a sentence."""
 
+import os
 import struct
+import time
 from pathlib import Path
 
+import gguf
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from rigpanel.library.gguf_header import ModelFileError, read_header
+from rigpanel.library.gguf_header import BLOCKS, ModelFileError, read_header
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,46 @@ def test_a_real_file_says_what_it_is(model: Path) -> None:
         2 * 128 + 2 * 128**2 + 2 * 64 * 128 + 3 * 128 * 256
     )
     assert header.chat_template is not None
+    assert header.n_vocab == 600
+
+
+def test_a_file_cut_in_its_weights_is_told_before_it_is_loaded(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(model.read_bytes()[:-1000])
+    with pytest.raises(ModelFileError, match=r"cut\.gguf is cut short: .* MiB"):
+        read_header(path)
+
+
+def test_block_sizes_are_those_of_the_gguf_package() -> None:
+    theirs = {int(kind): sizes for kind, sizes in gguf.GGML_QUANT_SIZES.items()}
+    assert {kind: theirs[kind] for kind in BLOCKS} == BLOCKS
+
+
+def test_a_large_vocabulary_costs_no_time(tmp_path: Path) -> None:
+    path = write_demo_model(tmp_path / "wide.gguf", DemoShape(n_embd=32, n_vocab=128_000))
+    started = time.process_time()
+    assert read_header(path).n_vocab == 128_000
+    assert time.process_time() - started < 1.0
+
+
+def test_a_huge_array_is_refused_without_walking_it(tmp_path: Path) -> None:
+    path = tmp_path / "hostile.gguf"
+    key = b"tokenizer.ggml.tokens"
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, len(key)) + key)
+        file.write(struct.pack("<IIQ", 9, 8, 2**32))
+        file.truncate(2**40)  # Sparse: as if four thousand million empty strings followed.
+    started = time.process_time()
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_header(path)
+    assert time.process_time() - started < 1.0
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.gguf"
+    os.mkfifo(path)
+    with pytest.raises(ModelFileError, match="not an ordinary file"):
+        read_header(path)
 
 
 @pytest.mark.parametrize(
