@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 import qasync
-from PySide6.QtCore import QObject, QSocketNotifier, Slot
+from PySide6.QtCore import QObject, QSocketNotifier, QTimer, Slot
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -34,7 +36,7 @@ from rigpanel.settings import (
     SettingsStore,
 )
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
-from rigpanel.ui.instance import InstanceServer, raise_running
+from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
 from rigpanel.ui.theme_apply import apply_theme
@@ -47,9 +49,20 @@ SLOW_PERIOD_S = 5.0
 """PCIe counters block 20 ms each, so they are read this often."""
 STORY_BEFORE_S = 300
 """A picture of the simulated rig shows this much of its past."""
-SCREENSHOT_TICKS = 4
+PICTURE_TICKS = 8
+PICTURE_INTERVAL_S = 0.25
+"""A picture of the real rig shows a few seconds of it."""
+PICTURE_PATIENCE_S = 15.0
+DRAWN_S = 0.5
+TRAY_PATIENCE_MS = 8000
+"""At a login the tray may come later than the panel that is to start in it."""
+SAMPLER_END_S = 3.0
 
 log = logging.getLogger(__name__)
+
+
+class AlreadyRunsError(RigpanelError):
+    """Another panel of this user and home runs, or is just starting."""
 
 
 def panes() -> tuple[str, ...]:
@@ -60,7 +73,7 @@ def panes() -> tuple[str, ...]:
 class Panel(QObject):
     """Owns every service of the running panel."""
 
-    def __init__(self, settings: SettingsStore, *, demo: bool) -> None:
+    def __init__(self, settings: SettingsStore, instance: InstanceServer, *, demo: bool) -> None:
         super().__init__()
         self._settings = settings
         self._quitting: asyncio.Event = asyncio.Event()
@@ -75,24 +88,24 @@ class Panel(QObject):
         self.window = MainWindow(settings, self._watch, self._engine)
         self._tray = Tray(self)
         self._notifier = Notifier(self)
-        self._instance = InstanceServer(self)
+        self._instance = instance
         self._watch.tick_ready.connect(self._tray.take_tick)
         self._watch.tick_ready.connect(self._notifier.take_tick)
         self._engine.status_changed.connect(self._tray.take_status)
         self._tray.show_requested.connect(self.window.raise_window)
         self._tray.quit_requested.connect(self.quit)
         self._tray.available_changed.connect(self._follow_tray)
-        self._instance.show_requested.connect(self.window.raise_window)
+        self._instance.show_requested.connect(self._show_pane)
         self.window.quit_requested.connect(self.quit)
         settings.add_listener(self._follow_settings)
         self._follow_settings()
 
     async def run(self, *, minimized: bool) -> None:
         """Show the window, watch the rig, and stay until asked to quit."""
-        if not self._instance.listen():
-            log.warning("a second start will open a second window: its socket is taken")
-        if not (minimized and self._tray.available):
+        if not minimized:
             self.window.show()
+        elif not self._tray.available:
+            QTimer.singleShot(TRAY_PATIENCE_MS, self, self._show_without_tray)
         self._sampler.start()
         await self._quitting.wait()
         await self._quit_in_stages()
@@ -108,7 +121,11 @@ class Panel(QObject):
         self.window.hide()
         self._tray.close()
         await self._engine.shutdown()
-        while not self._sampler.stop(timeout_s=0.02):  # noqa: ASYNC110 - it is a thread
+        end_s = time.monotonic() + SAMPLER_END_S
+        while not self._sampler.stop(timeout_s=0.0):
+            if time.monotonic() > end_s:
+                log.warning("the driver does not answer; its thread is left behind")
+                break
             await asyncio.sleep(0.02)
         await self._notifier.close()
         self.window.deleteLater()
@@ -116,8 +133,19 @@ class Panel(QObject):
     @Slot(bool)
     def _follow_tray(self, available: bool) -> None:
         self.window.hide_on_close = available and self._settings.get(KEEP_IN_TRAY)
-        if not available and not self.window.isVisible() and not self._quitting.is_set():
+        self._show_without_tray()
+
+    @Slot()
+    def _show_without_tray(self) -> None:
+        """Show the window where there is no icon to find it by."""
+        if not (self._tray.available or self.window.isVisible() or self._quitting.is_set()):
             self.window.show()
+
+    @Slot(str)
+    def _show_pane(self, pane: str) -> None:
+        if pane in MainWindow.PANES:
+            self.window.show_pane(pane)
+        self.window.raise_window()
 
     def _follow_settings(self) -> None:
         self._notifier.enabled = self._settings.get(NOTIFY)
@@ -183,18 +211,39 @@ def _loop(app: QApplication) -> Iterator[asyncio.AbstractEventLoop]:
         asyncio.set_event_loop(None)
 
 
+def _log_what_nobody_caught() -> None:
+    """Have exceptions of slots and threads logged; none of them ends the panel."""
+
+    def in_slot(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        log.critical("unexpected failure", exc_info=(kind, error, trace))
+
+    def in_thread(hook: threading.ExceptHookArgs) -> None:
+        name = hook.thread.name if hook.thread else "?"
+        log.critical("unexpected failure in thread %s", name, exc_info=hook.exc_value)
+
+    sys.excepthook = in_slot
+    threading.excepthook = in_thread
+
+
 def run_panel(*, demo: bool, minimized: bool, pane: str) -> int:
-    """Open the panel and return its exit status once it is quit."""
+    """Open the panel and return its exit status once it is quit; raises AlreadyRunsError."""
     app = _application(sys.argv[:1])
-    if raise_running():
-        print("rigpanel already runs; its window was raised.", file=sys.stderr)
-        return 0
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    instance = InstanceServer()
+    if not instance.listen():
+        raise AlreadyRunsError(
+            "rigpanel already runs but does not answer. Wait a moment, or end it and start again."
+        )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    _log_what_nobody_caught()
     settings = SettingsStore(paths.config_dir() / "settings.toml")
+    for problem in settings.problems:
+        log.warning("%s", problem)
     apply_theme(app, settings.get(THEME))
 
     async def main() -> None:
-        panel = Panel(settings, demo=demo)
+        panel = Panel(settings, instance, demo=demo)
         panel.window.show_pane(pane)
         _Signals(panel)
         await panel.run(minimized=minimized)
@@ -217,9 +266,12 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
         window.show_pane(pane)
         window.resize(*size)
         window.show()
-        for tick in _ticks_for_a_picture(settings, demo=demo):
-            watch.on_tick(tick)
-        await asyncio.sleep(0.5)
+        if demo:
+            for tick in _story(settings):
+                watch.on_tick(tick)
+        else:
+            await _watch_a_while(settings, watch)
+        await asyncio.sleep(DRAWN_S)
         saved = window.grab().save(str(out), "PNG")
         await engine.shutdown()
         window.deleteLater()
@@ -230,24 +282,41 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
             raise RigpanelError(f"{out} cannot be written. Check the folder's rights and space.")
 
 
-def _ticks_for_a_picture(settings: SettingsStore, *, demo: bool) -> Iterator[Tick]:
-    """Yield some readings of the rig as it is, or minutes of the simulated rig's story."""
+async def _watch_a_while(settings: SettingsStore, watch: WatchBridge) -> None:
+    """Read the real rig some times, as the panel does, or give up on a driver that hangs."""
+    loop = asyncio.get_running_loop()
+    ticks: asyncio.Queue[Tick] = asyncio.Queue()
+
+    def on_tick(tick: Tick) -> None:
+        loop.call_soon_threadsafe(ticks.put_nowait, tick)
+
+    sampler = Sampler(
+        open_source(demo=False),
+        AlertBook(_thresholds(settings)),
+        PICTURE_INTERVAL_S,
+        on_tick,
+    )
+    sampler.start()
+    try:
+        async with asyncio.timeout(PICTURE_PATIENCE_S):
+            for _ in range(PICTURE_TICKS):
+                watch.on_tick(await ticks.get())
+    except TimeoutError:
+        log.warning("the driver does not answer; the picture shows what it told")
+    finally:
+        sampler.stop()
+
+
+def _story(settings: SettingsStore) -> Iterator[Tick]:
+    """Yield minutes of the simulated rig, up to now."""
     book = AlertBook(_thresholds(settings))
     now = time.monotonic()
-    if demo:
-        clock_s = now - STORY_BEFORE_S
-        rig = SimulatedRig(lambda: clock_s)
-        for second in range(STORY_BEFORE_S + 1):
-            clock_s = now - STORY_BEFORE_S + second
-            snapshot = rig.read()
-            yield Tick(clock_s, snapshot, book.step(snapshot.cards, snapshot.time_s), book.standing)
-        return
-    source = open_source(demo=False)
-    for _ in range(SCREENSHOT_TICKS):
-        snapshot = source.read()
-        transitions = book.step(snapshot.cards, snapshot.time_s)
-        yield Tick(time.monotonic(), snapshot, transitions, book.standing)
-    source.close()
+    clock_s = now - STORY_BEFORE_S
+    rig = SimulatedRig(lambda: clock_s)
+    for second in range(STORY_BEFORE_S + 1):
+        clock_s = now - STORY_BEFORE_S + second
+        snapshot = rig.read()
+        yield Tick(clock_s, snapshot, book.step(snapshot.cards, snapshot.time_s), book.standing)
 
 
 os.environ.setdefault("PYQTGRAPH_QT_LIB", "PySide6")

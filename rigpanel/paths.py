@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Where rigpanel keeps its files, and where it finds those it came with."""
 
+import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -27,6 +29,14 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """Folder of what can be made again; not created here."""
     return _folder("cache", platformdirs.user_cache_dir(APP_NAME))
+
+
+def instance_socket() -> Path:
+    """Socket of the panel that runs: one for each user and each home of settings."""
+    home = hashlib.sha256(str(data_dir().absolute()).encode()).hexdigest()[:12]
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    user = str(os.getuid()) if hasattr(os, "getuid") else "user"
+    return runtime / f"rigpanel-{user}-{home}"
 
 
 def resource(name: str) -> Path:

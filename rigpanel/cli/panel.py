@@ -3,10 +3,17 @@
 
 import argparse
 import importlib.util
+import json
 import os
+import socket
 import sys
+import time
 
+from rigpanel import paths
 from rigpanel.errors import RigpanelError, UsageError
+
+ANSWER_S = 5.0
+NEEDS = ("PySide6", "pyqtgraph", "qasync", "dbus_fast", "markdown_it", "pygments")
 
 
 class NoDisplayError(RigpanelError):
@@ -17,25 +24,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("--demo", action="store_true", help="show the simulated rig")
     parser.add_argument("--minimized", action="store_true", help="start in the tray")
-    parser.add_argument("--pane", metavar="NAME", default="rig", help="pane to open with")
+    parser.add_argument("--pane", metavar="NAME", help="pane to open with")
 
 
 def run(options: argparse.Namespace) -> int:
     """Open the window and stay until it is quit; a second start raises the first."""
     require_qt()
     require_display()
+    if raise_running(options.pane):
+        return 0
     from rigpanel import app
 
-    if options.pane not in app.panes():
+    if options.pane is not None and options.pane not in app.panes():
         raise UsageError(
             f"there is no pane named {options.pane!r}; there are: {', '.join(app.panes())}"
         )
-    return app.run_panel(demo=options.demo, minimized=options.minimized, pane=options.pane)
+    try:
+        return app.run_panel(
+            demo=options.demo, minimized=options.minimized, pane=options.pane or "rig"
+        )
+    except app.AlreadyRunsError:
+        # Another start was a moment quicker: it is being built, and answers once it stands.
+        if raise_running(options.pane, patience_s=ANSWER_S):
+            return 0
+        raise
+
+
+def raise_running(pane: str | None, patience_s: float = 0.0) -> bool:
+    """Ask the panel that runs to show its window; says whether there was one.
+
+    Before anything heavy is imported, so that a second start is over at once. A panel that holds
+    the socket and does not answer in 5 s raises RigpanelError.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        return False
+    path = paths.instance_socket()
+    give_up_at = time.monotonic() + patience_s
+    ask = {"pane": pane, "token": os.environ.get("XDG_ACTIVATION_TOKEN")}
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(ANSWER_S)
+            try:
+                if path.stat().st_uid != os.getuid():  # Somebody else's, in a folder for all.
+                    return False
+                client.connect(str(path))
+                client.sendall(json.dumps(ask).encode() + b"\n")
+                answered = client.recv(64) != b""
+            except TimeoutError:
+                raise RigpanelError(
+                    "rigpanel already runs but has not answered for "
+                    f"{ANSWER_S:.0f} s. Wait a moment, or end it and start again."
+                ) from None
+            except OSError:
+                answered = False
+        if answered:
+            print("rigpanel already runs; its window was raised.", file=sys.stderr)
+            return True
+        if time.monotonic() >= give_up_at:
+            return False
+        time.sleep(0.1)
 
 
 def require_qt() -> None:
     """Raise RigpanelError when the parts that draw windows are not installed."""
-    for module in ("PySide6", "pyqtgraph", "qasync"):
+    for module in NEEDS:
         if importlib.util.find_spec(module) is None:
             raise RigpanelError(
                 f"the window needs {module}, which is not installed: "

@@ -66,6 +66,8 @@ class EngineBridge(QObject):
         self._tasks: set[asyncio.Task[None]] = set()
         self._text = ""
         self._n_gen = 0
+        self._replying = False
+        self._closing = False
         self.phases = PhaseLog()
         self._frame = QTimer(self)
         self._frame.setInterval(FRAME_MS)
@@ -84,7 +86,11 @@ class EngineBridge(QObject):
 
     @Slot(object)
     def send(self, request: ChatRequest) -> None:
-        """Generate a reply; its text and outcome come as signals."""
+        """Generate a reply; its text and outcome come as signals. One at a time."""
+        if self._replying:
+            log.warning("a message was sent while a reply was under way; it was not passed on")
+            return
+        self._replying = True
         self._run(self._send(request))
 
     @Slot()
@@ -98,7 +104,8 @@ class EngineBridge(QObject):
         self._run(self._unload())
 
     async def shutdown(self) -> None:
-        """End the engine, then wait for what was waiting on it."""
+        """Take no more work, end the engine, then wait for what was waiting on it."""
+        self._closing = True
         try:
             await self._engine.stop()
         except RigpanelError as error:
@@ -107,6 +114,9 @@ class EngineBridge(QObject):
         self._frame.stop()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closing:
+            work.close()
+            return
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -149,6 +159,7 @@ class EngineBridge(QObject):
         self._frame.stop()
         self._flush()
         self._n_gen = 0
+        self._replying = False
         if stats is not None:
             self.reply_finished.emit(stats)
         else:

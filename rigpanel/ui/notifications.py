@@ -23,6 +23,7 @@ PATH = "/org/freedesktop/Notifications"
 STAYS_MS, PASSES_MS = 0, 10_000
 NORMAL, CRITICAL = 1, 2
 ANSWER_S = 5.0
+LAST_WORDS_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Notifier(QObject):
         self.enabled = True
         self._bus: MessageBus | None = None
         self._shown: dict[tuple[AlertKind, str], int] = {}
+        self._told = False
         self._queue: asyncio.Queue[tuple[Transition, bool]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
@@ -44,15 +46,26 @@ class Notifier(QObject):
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._show_all())
         for transition in tick.transitions:
-            if self.enabled:
+            # What was shown is taken back even when notifications were switched off meanwhile.
+            if self.enabled or (transition.alert.kind, transition.alert.uuid) in self._shown:
                 self._queue.put_nowait((transition, tick.snapshot.simulated))
 
     async def close(self) -> None:
-        """Let go of the bus; what is shown stays on the desktop."""
+        """Take back alerts that nobody watches any more, and let go of the bus."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                for shown in self._shown.values():
+                    await self._call("CloseNotification", "u", [shown])
+        except Exception as error:  # noqa: BLE001 - a bus or daemon may fail in any way
+            log.info("notifications were left standing (%r)", error)
+        self._shown.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._bus is not None:
             self._bus.disconnect()
             self._bus = None
@@ -61,10 +74,13 @@ class Notifier(QObject):
         while True:
             transition, simulated = await self._queue.get()
             try:
-                await asyncio.wait_for(self._show(transition, simulated=simulated), ANSWER_S)
+                async with asyncio.timeout(ANSWER_S):
+                    await self._show(transition, simulated=simulated)
             except Exception as error:  # noqa: BLE001 - a bus or daemon may fail in any way
-                self._bus = None
-                log.info("no desktop notification (%r); the window and the tray show it", error)
+                self._let_go()
+                if not self._told:
+                    log.warning("no desktop notifications (%r); window and tray show them", error)
+                    self._told = True
 
     async def _show(self, transition: Transition, *, simulated: bool) -> None:
         alert = transition.alert
@@ -79,26 +95,31 @@ class Notifier(QObject):
             await self._notify(alert, f"{alert.card} {_END[alert.kind]}{mark}", body, NORMAL)
 
     async def _notify(self, alert: Alert, title: str, body: str, urgency: int) -> None:
-        if self._bus is None or not self._bus.connected:
-            self._bus = await MessageBus(bus_type=BusType.SESSION).connect()
         key = (alert.kind, alert.uuid)
         hints = {"urgency": Variant("y", urgency), "desktop-entry": Variant("s", "rigpanel")}
         expires_ms = STAYS_MS if urgency == CRITICAL else PASSES_MS
-        arguments: list[Any] = ["rigpanel", self._shown.get(key, 0), "rigpanel", title]
+        arguments = ["rigpanel", self._shown.pop(key, 0), "rigpanel", title]
         arguments += [html.escape(body, quote=False), [], hints, expires_ms]
+        (shown,) = await self._call("Notify", "susssasa{sv}i", arguments)
+        if urgency == CRITICAL:
+            self._shown[key] = int(shown)
+
+    async def _call(self, member: str, signature: str, arguments: list[Any]) -> list[Any]:
+        if self._bus is None or not self._bus.connected:
+            self._bus = await MessageBus(bus_type=BusType.SESSION).connect()
         reply = await self._bus.call(
             Message(
                 destination=SERVICE,
                 path=PATH,
                 interface=SERVICE,
-                member="Notify",
-                signature="susssasa{sv}i",
+                member=member,
+                signature=signature,
                 body=arguments,
             )
         )
         if reply is None or reply.message_type is not MessageType.METHOD_RETURN:
             raise ConnectionError(None if reply is None else reply.body)
-        self._shown[key] = int(reply.body[0])
+        return list(reply.body)
 
 
 _BEGIN = {AlertKind.HOT: "is too hot", AlertKind.LOST: "is lost"}

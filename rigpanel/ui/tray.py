@@ -2,6 +2,7 @@
 """The tray icon: the hottest card's temperature, a summary, and the way back to the window."""
 
 from PySide6.QtCore import QObject, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtDBus import QDBusConnection, QDBusServiceWatcher
 from PySide6.QtGui import QAction, QColor, QFont, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
@@ -9,9 +10,10 @@ from rigpanel.engine.messages import EngineState, EngineStatus
 from rigpanel.rig.readings import GpuSample, Missing
 from rigpanel.watch.tick import Tick
 
-SIZE_PX = 64
+SIZES_PX = (22, 24, 32, 48, 64)
 CALM, ALARM, UNKNOWN = "#2b3240", "#d1242f", "#5b6472"
 LOOK_AGAIN_MS = 2000
+WATCHER = "org.kde.StatusNotifierWatcher"
 
 
 class Tray(QObject):
@@ -28,7 +30,8 @@ class Tray(QObject):
         self._menu.addSeparator()
         self._menu.addAction(self._action("Quit", self.quit_requested))
         self._icon: QSystemTrayIcon | None = None
-        self._picture = draw_icon(None, alarm=False)
+        self._shown: tuple[str, bool] = ("?", False)
+        self._picture = draw_icon(*self._shown)
         self._tooltip = "rigpanel"
         self._engine = "No model is loaded"
         # WORKAROUND: an icon made before the tray's host never registers, and Qt has no signal for
@@ -36,7 +39,13 @@ class Tray(QObject):
         self._look_again = QTimer(self)
         self._look_again.setInterval(LOOK_AGAIN_MS)
         self._look_again.timeout.connect(self._follow_host)
-        self._look_again.start()
+        self._watcher = QDBusServiceWatcher(
+            WATCHER,
+            QDBusConnection.sessionBus(),
+            QDBusServiceWatcher.WatchModeFlag.WatchForOwnerChange,
+            self,
+        )
+        self._watcher.serviceOwnerChanged.connect(self._follow_host)
         self._make()
 
     @property
@@ -52,6 +61,7 @@ class Tray(QObject):
 
     @Slot()
     def _follow_host(self) -> None:
+        """Make the icon when a tray comes, drop it when the tray goes."""
         if QSystemTrayIcon.isSystemTrayAvailable() != self.available:
             self._make()
 
@@ -63,15 +73,21 @@ class Tray(QObject):
             for gpu in tick.snapshot.cards
             if not isinstance(gpu.temperature_c, Missing)
         ]
-        self._picture = draw_icon(
-            max(temperatures) if temperatures else None, alarm=bool(tick.standing)
-        )
+        badge = (f"{max(temperatures):.0f}" if temperatures else "?", bool(tick.standing))
+        if badge != self._shown:
+            self._shown = badge
+            self._picture = draw_icon(*badge)
+            if self._icon is not None:
+                self._icon.setIcon(self._picture)
         lines = [_line(gpu) for gpu in tick.snapshot.cards] or ["No GPU can be read"]
         if tick.snapshot.simulated:
             lines.insert(0, "Simulated rig")
         lines += [alert.sentence.split(". ")[0] for alert in tick.standing]
-        self._tooltip = "\n".join([*lines, self._engine])
-        self._show()
+        tooltip = "\n".join([*lines, self._engine])
+        if tooltip != self._tooltip:
+            self._tooltip = tooltip
+            if self._icon is not None:
+                self._icon.setToolTip(tooltip)
 
     @Slot(object)
     def take_status(self, status: EngineStatus) -> None:
@@ -96,8 +112,12 @@ class Tray(QObject):
             self._icon = QSystemTrayIcon(self)
             self._icon.setContextMenu(self._menu)
             self._icon.activated.connect(self._activated)
-            self._show()
+            self._icon.setIcon(self._picture)
+            self._icon.setToolTip(self._tooltip)
             self._icon.show()
+            self._look_again.stop()
+        else:
+            self._look_again.start()
         self.available_changed.emit(self.available)
 
     def _drop(self) -> None:
@@ -106,36 +126,32 @@ class Tray(QObject):
             self._icon.deleteLater()
             self._icon = None
 
-    def _show(self) -> None:
-        if self._icon is not None:
-            self._icon.setIcon(self._picture)
-            self._icon.setToolTip(self._tooltip)
-
     @Slot(QSystemTrayIcon.ActivationReason)
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         if reason is not QSystemTrayIcon.ActivationReason.Context:
             self.show_requested.emit()
 
 
-def draw_icon(temperature_c: float | None, *, alarm: bool) -> QIcon:
-    """Return a badge with the temperature in it; its own ground reads on any panel."""
-    pixmap = QPixmap(SIZE_PX, SIZE_PX)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    ground = ALARM if alarm else UNKNOWN if temperature_c is None else CALM
-    painter.setBrush(QColor(ground))
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.drawRoundedRect(QRectF(1, 1, SIZE_PX - 2, SIZE_PX - 2), 14, 14)
-    font = QFont(painter.font())
-    text = "?" if temperature_c is None else f"{temperature_c:.0f}"
-    font.setPixelSize(44 if len(text) < 3 else 32)
-    font.setWeight(QFont.Weight.DemiBold)
-    painter.setFont(font)
-    painter.setPen(QColor("#ffffff"))
-    painter.drawText(pixmap.rect(), Qt.AlignmentFlag.AlignCenter, text)
-    painter.end()
-    return QIcon(pixmap)
+def draw_icon(text: str, alarm: bool) -> QIcon:
+    """Return a badge with two or three signs in it; its own ground reads on any panel."""
+    icon = QIcon()
+    for size_px in SIZES_PX:
+        pixmap = QPixmap(size_px, size_px)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(QColor(ALARM if alarm else UNKNOWN if text == "?" else CALM))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.drawRoundedRect(QRectF(0, 0, size_px, size_px), size_px * 0.22, size_px * 0.22)
+        font = QFont(painter.font())
+        font.setPixelSize(round(size_px * (0.68 if len(text) < 3 else 0.5)))
+        font.setWeight(QFont.Weight.DemiBold)
+        painter.setFont(font)
+        painter.setPen(QColor("#ffffff"))
+        painter.drawText(pixmap.rect(), Qt.AlignmentFlag.AlignCenter, text)
+        painter.end()
+        icon.addPixmap(pixmap)
+    return icon
 
 
 def _line(gpu: GpuSample) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rigpanel.rig.readings import GpuSample, Missing
 
-HOLD_SLACK_S = 0.1
+HOLD_SLACK_S = 0.05
 """Readings come on a beat that trembles: the hold time is full this much early, so that a second is
 not lost to a reading that came a millisecond soon."""
 
