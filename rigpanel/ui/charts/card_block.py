@@ -31,7 +31,7 @@ from rigpanel.watch.history import CardHistory, mean_duty_pct
 from rigpanel.watch.phases import PhaseLog
 
 MIB_A_GIB = 1024.0
-LEAST_HEIGHT_PX = 292
+LEAST_HEIGHT_PX = 262
 STACK_BELOW_PX = 640
 """A block narrower than this and tall enough puts the fan curve under the charts of time."""
 STACK_ABOVE_PX = 520
@@ -84,9 +84,9 @@ class CardHeader(QWidget):
             top.addWidget(label)
         top.addStretch(1000)
         for label in self.values:
-            label.setFont(tabular(15, bold=True))
+            label.setFont(tabular(14, bold=True))
             top.addWidget(label)
-            top.addSpacing(6)
+            top.addSpacing(3)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(3)
@@ -164,7 +164,7 @@ def facts_of(sample: GpuSample) -> tuple[tuple[str, str], ...]:
         ("VRAM", of_whole(sample.memory_used_mib, sample.memory_total_mib, "GiB", MIB_A_GIB)),
         ("load", reading(sample.utilization_pct, "{:.0f} %")),
         ("core", reading(sample.clock_sm_mhz, "{:.0f} MHz")),
-        ("memory", reading(sample.clock_mem_mhz, "{:.0f} MHz")),
+        ("mem", reading(sample.clock_mem_mhz, "{:.0f} MHz")),
     ]
     if isinstance(sample.fans, Missing):
         facts.append(("fans", WORDS[sample.fans]))

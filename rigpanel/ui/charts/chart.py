@@ -37,6 +37,7 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph carries no types
                 tickFont=tabular(SMALL_PX), tickLength=0, tickTextOffset=5, maxTickLevel=0
             )
             item.getAxis(side).setGrid(150)
+            item.getAxis(side).setZValue(-1000)  # the grid lies behind what is drawn
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(0, 0)
         self.setFrameShape(Plot.Shape.NoFrame)

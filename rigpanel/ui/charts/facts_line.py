@@ -9,7 +9,7 @@ from rigpanel.ui.charts.text import tabular
 from rigpanel.ui.theme import Theme
 
 FONT_PX = 12
-GAP_PX = 16
+GAP_PX = 13
 INNER_PX = 5
 
 
