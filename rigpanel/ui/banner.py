@@ -2,12 +2,17 @@
 """Banners: what must be known before anything else on the page."""
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
-from rigpanel.ui.widgets import label, named
+from rigpanel.ui.widgets import column, label, named
 from rigpanel.watch.tick import Tick
 
-SIMULATED = "Simulated rig: two RTX 3090s in software. No figure of the cards here is measured."
+SIMULATED = "Simulated rig: no figure here is measured. The cards exist only in software."
+ON_CPU = (
+    " Until then models run on the CPU. To look around, start it with --demo: a simulated rig, "
+    "marked as such."
+)
+MOST_ALERTS = 3
 
 
 class Banner(QFrame):
@@ -17,15 +22,16 @@ class Banner(QFrame):
         super().__init__(parent)
         named(self, "banner")
         self.setProperty("tone", tone)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 6, 12, 6)
-        self._label: QLabel = label("")
-        layout.addWidget(self._label, 1)
+        inside = column(margins=(12, 6, 12, 6))
+        self.setLayout(inside)
+        self._label = label("")
+        inside.addWidget(self._label)
         self.hide()
 
     def say(self, sentence: str) -> None:
         """Show a sentence; an empty one hides the banner."""
-        self._label.setText(sentence)
+        if sentence != self._label.text():
+            self._label.setText(sentence)
         self.setVisible(bool(sentence))
 
     @property
@@ -42,18 +48,21 @@ class Banners(QWidget):
         self.alert = Banner("alert")
         self.driver = Banner("driver")
         self.simulated = Banner("simulated")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
+        rows = column(spacing=8)
+        self.setLayout(rows)
         for banner in (self.alert, self.driver, self.simulated):
-            layout.addWidget(banner)
+            rows.addWidget(banner)
+        self.hide()
 
     @Slot(object)
     def take_tick(self, tick: Tick) -> None:
         """Say what one reading of the rig calls for."""
-        self.alert.say("\n".join(alert.sentence for alert in tick.standing))
+        sentences = [alert.sentence for alert in tick.standing]
+        if len(sentences) > MOST_ALERTS:
+            more = len(sentences) - MOST_ALERTS
+            sentences[MOST_ALERTS:] = [f"And {more} more, see Alerts."]
         problem = tick.snapshot.driver_problem
-        cpu = " Models run on the CPU meanwhile."
-        self.driver.say("" if problem is None else problem + cpu)
+        self.alert.say("\n".join(sentences))
+        self.driver.say("" if problem is None else problem + ON_CPU)
         self.simulated.say(SIMULATED if tick.snapshot.simulated else "")
-        self.setVisible(bool(tick.standing) or bool(problem) or tick.snapshot.simulated)
+        self.setVisible(bool(sentences) or bool(problem) or tick.snapshot.simulated)

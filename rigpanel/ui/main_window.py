@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
 """The window: the rig strip on top, the rail at the side, loader, chat and charts side by side."""
 
+import logging
 from typing import ClassVar
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QCloseEvent, QHideEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
     QHBoxLayout,
     QMainWindow,
-    QPushButton,
     QSplitter,
     QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
+from rigpanel import paths
 from rigpanel.settings import THEME, SettingsStore
 from rigpanel.ui.banner import Banners
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
@@ -30,11 +30,16 @@ from rigpanel.ui.rig_strip import RigStrip
 from rigpanel.ui.status_line import StatusLine
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.theme_apply import apply_theme, choose_theme
-from rigpanel.ui.widgets import named
+from rigpanel.ui.widgets import button, column, named
+from rigpanel.ui.window_layout import WindowLayout, read_layout, write_layout
 
 LOADER_FOLDS_BELOW_PX = 1200
 PARTS = ("load", "chat", "monitor")
-SHARES_PX = (300, 460, 560)
+PART_WIDTHS_PX = (312, 420, 520)
+LEAST_WIDTHS_PX = (288, 300, 300)
+LAYOUT_FILE = "window.json"
+
+log = logging.getLogger(__name__)
 
 
 class MainWindow(QMainWindow):
@@ -58,31 +63,36 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._theme = theme or choose_theme(app, settings.get(THEME))
         self._theme_choice = settings.get(THEME)
+        self._layout_path = paths.data_dir() / LAYOUT_FILE
+        self._part_widths = PART_WIDTHS_PX
         self.hide_on_close = False
         self._loader_wanted: bool | None = None
         self._alone: str | None = None
         self.setWindowTitle("rigpanel")
         self.setMinimumSize(720, 480)
-        room = self.screen().availableSize()
-        self.resize(min(1440, room.width() - 16), min(900, room.height() - 48))
         self.strip = RigStrip(settings, self._theme)
         self.banners = Banners()
         self.rail = Rail(self._theme)
         self.load_pane = LoadPane(settings, watch, engine)
         self.chat_pane = ChatPane(engine, self._theme)
         self.monitor_pane = MonitorPane(watch, engine, settings, self._theme)
+        self.alerts_pane = AlertsPane(settings, watch)
+        self.settings_pane = SettingsPane(settings)
         self.status_line = StatusLine()
-        self._pages = QStackedWidget()
-        self._splitter = QSplitter(Qt.Orientation.Horizontal)
-        self._build(settings, watch)
+        self._restore()
+        self._build()
         for receiver in (self.strip, self.banners, self.status_line):
             watch.tick_ready.connect(receiver.take_tick)
         engine.status_changed.connect(self.status_line.take_status)
-        self.chat_pane.reload_requested.connect(self.load_pane.load)
+        self.chat_pane.load_requested.connect(self.load_pane.load)
+        self.load_pane.fold_requested.connect(self.toggle_loader)
+        self.alerts_pane.settings_requested.connect(self._show_settings)
         self.rail.page_requested.connect(self.show_pane)
         settings.add_listener(self._follow_settings)
+        app.styleHints().colorSchemeChanged.connect(self._follow_desktop)
         self._add_shortcuts()
         self.show_pane("rig")
+        self.chat_pane.focus_composer()
 
     def set_model_path(self, path: str) -> None:
         """Choose the model file of the next load."""
@@ -92,11 +102,11 @@ class MainWindow(QMainWindow):
     def show_pane(self, name: str) -> None:
         """Show a page, or one part of the rig page over the whole width."""
         page = name if name in dict(PAGES) else "rig"
+        self._alone = name if name in PARTS else None
         self._pages.setCurrentIndex([key for key, _ in PAGES].index(page))
         self.rail.show_page(page)
-        for part, widget in zip(PARTS, self._parts, strict=True):
-            widget.setVisible(name in (part, "rig") or page != "rig")
-        self._alone = name if name in PARTS else None
+        for part, frame in zip(PARTS, self._frames, strict=True):
+            frame.setVisible(self._alone in (None, part))
         self._fold()
 
     @Slot()
@@ -107,6 +117,17 @@ class MainWindow(QMainWindow):
         self.raise_()
         self.activateWindow()
 
+    @Slot()
+    def toggle_loader(self) -> None:
+        """Fold the loader away, or bring it back."""
+        self._loader_wanted = self._frames[0].isHidden()
+        self._fold()
+
+    @property
+    def loader_shown(self) -> bool:
+        """Whether the loader stands beside the chat."""
+        return not self._frames[0].isHidden()
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Go to the tray, or ask to quit where there is none."""
         if self.hide_on_close:
@@ -115,74 +136,85 @@ class MainWindow(QMainWindow):
             self.quit_requested.emit()
         event.ignore()
 
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Keep how the window was left."""
+        super().hideEvent(event)
+        if not event.spontaneous():
+            self._keep()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fold the loader when there is no room for three."""
         super().resizeEvent(event)
-        crossed = (event.oldSize().width() < LOADER_FOLDS_BELOW_PX) != (
-            event.size().width() < LOADER_FOLDS_BELOW_PX
-        )
-        if crossed:
+        before, now = event.oldSize().width(), event.size().width()
+        if before > 0 and (before < LOADER_FOLDS_BELOW_PX) != (now < LOADER_FOLDS_BELOW_PX):
             self._loader_wanted = None
         self._fold()
 
-    def _build(self, settings: SettingsStore, watch: WatchBridge) -> None:
-        self._parts = []
-        for pane in (self.load_pane, self.chat_pane, self.monitor_pane):
-            frame = named(QWidget(), "part")
-            box = QVBoxLayout(frame)
-            box.setContentsMargins(0, 0, 0, 0)
-            card = named(_card(pane), "card")
-            box.addWidget(card)
-            self._splitter.addWidget(frame)
-            self._parts.append(frame)
+    def _build(self) -> None:
+        self._frames: list[QFrame] = []
+        self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setChildrenCollapsible(False)
         self._splitter.setHandleWidth(8)
-        self._splitter.setSizes(list(SHARES_PX))
+        for pane, least in zip(
+            (self.load_pane, self.chat_pane, self.monitor_pane), LEAST_WIDTHS_PX, strict=True
+        ):
+            frame = named(QFrame(), "card")
+            inside = column(margins=(1, 1, 1, 1))
+            frame.setLayout(inside)
+            inside.addWidget(pane)
+            frame.setMinimumWidth(least)
+            self._splitter.addWidget(frame)
+            self._frames.append(frame)
+        self._splitter.setSizes(list(self._part_widths))
         for index, stretch in enumerate((0, 3, 4)):
             self._splitter.setStretchFactor(index, stretch)
-        self._parts[1].setMinimumWidth(300)
-        self._unfold = QPushButton("»")
-        self._unfold.setToolTip("Show the model loader (Ctrl+L)")
-        self._unfold.setFixedWidth(28)
-        self._unfold.clicked.connect(self.toggle_loader)
+        self._splitter.splitterMoved.connect(self._note_widths)
         rig = QWidget()
         row = QHBoxLayout(rig)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        row.addWidget(self._unfold, 0, Qt.AlignmentFlag.AlignTop)
+        row.setSpacing(8)
+        row.addWidget(self._folded_loader())
         row.addWidget(self._splitter, 1)
-        for page in (rig, AlertsPane(settings, watch), SettingsPane(settings)):
-            self._pages.addWidget(page)
+        self._pages = QStackedWidget()
+        for content in (rig, self.alerts_pane, self.settings_pane):
+            self._pages.addWidget(content)
         page = named(QWidget(), "page")
-        column = QVBoxLayout(page)
-        column.setContentsMargins(10, 10, 10, 8)
-        column.setSpacing(8)
-        column.addWidget(self.strip)
-        column.addWidget(self.banners)
-        column.addWidget(self._pages, 1)
-        body = QWidget()
-        sides = QHBoxLayout(body)
-        sides.setContentsMargins(0, 0, 0, 0)
+        rows = column(margins=(8, 8, 8, 8), spacing=8)
+        page.setLayout(rows)
+        rows.addWidget(self.strip)
+        rows.addWidget(self.banners)
+        rows.addWidget(self._pages, 1)
+        sides = QHBoxLayout()
         sides.setSpacing(0)
         sides.addWidget(self.rail)
         sides.addWidget(page, 1)
         whole = QWidget()
-        stack = QVBoxLayout(whole)
-        stack.setContentsMargins(0, 0, 0, 0)
-        stack.setSpacing(0)
-        stack.addWidget(body, 1)
+        stack = column(spacing=0)
+        whole.setLayout(stack)
+        stack.addLayout(sides, 1)
         stack.addWidget(self.status_line)
         self.setCentralWidget(whole)
+
+    def _folded_loader(self) -> QFrame:
+        self._folded = named(QFrame(), "card")
+        self._folded.setFixedWidth(38)
+        rows = column(margins=(4, 10, 4, 4))
+        self._folded.setLayout(rows)
+        self.unfold = button("»", "fold", "Show the model loader (Ctrl+B)")
+        self.unfold.setAccessibleName("Show the model loader")
+        self.unfold.setFixedSize(28, 28)
+        self.unfold.clicked.connect(self.toggle_loader)
+        rows.addWidget(self.unfold)
+        rows.addStretch(1)
+        return self._folded
 
     def _add_shortcuts(self) -> None:
         for keys, slot in (
             ("Ctrl+O", self.load_pane.choose_file),
-            ("Ctrl+Return", self.load_pane.load),
-            ("Ctrl+N", self.chat_pane.new_chat),
-            ("Ctrl+M", self.chat_pane.focus_composer),
-            ("Ctrl+Shift+C", self.chat_pane.copy_last_reply),
-            ("Ctrl+L", self.toggle_loader),
-            ("Ctrl+Q", self.quit_requested.emit),
+            ("Ctrl+N", self._new_chat),
+            ("Ctrl+L", self._write),
+            ("Ctrl+B", self.toggle_loader),
+            ("Ctrl+Q", self.quit_requested),
             ("Ctrl+1", self._show_rig),
             ("Ctrl+2", self._show_alerts),
             ("Ctrl+3", self._show_settings),
@@ -202,33 +234,68 @@ class MainWindow(QMainWindow):
         self.show_pane("settings")
 
     @Slot()
-    def toggle_loader(self) -> None:
-        """Fold the loader away, or bring it back."""
-        self._loader_wanted = not self._parts[0].isVisibleTo(self._splitter)
-        self._fold()
+    def _write(self) -> None:
+        if not self.chat_pane.isVisible():
+            self.show_pane("rig")
+        self.chat_pane.focus_composer()
+
+    @Slot()
+    def _new_chat(self) -> None:
+        self._write()
+        self.chat_pane.new_chat()
 
     def _fold(self) -> None:
-        if self._alone is not None:
-            self._unfold.hide()
+        alone = self._alone is not None
+        self.load_pane.fold.setVisible(not alone)
+        if alone:
+            self._folded.hide()
             return
         roomy = self.width() >= LOADER_FOLDS_BELOW_PX
         shown = roomy if self._loader_wanted is None else self._loader_wanted
-        self._parts[0].setVisible(shown)
-        self._unfold.setVisible(not shown)
+        if shown != self.loader_shown:
+            self._frames[0].setVisible(shown)
+        self._folded.setVisible(not shown)
+
+    @Slot()
+    def _note_widths(self) -> None:
+        if self._alone is None:
+            now = self._splitter.sizes()
+            load, chat, charts = (
+                width or before for width, before in zip(now, self._part_widths, strict=True)
+            )
+            self._part_widths = (load, chat, charts)
+
+    def _restore(self) -> None:
+        room = self.screen().availableSize()
+        kept = read_layout(self._layout_path) or WindowLayout(1440, 900, PART_WIDTHS_PX)
+        self.resize(min(kept.width, room.width() - 16), min(kept.height, room.height() - 48))
+        self._part_widths = kept.parts
+        self._loader_wanted = kept.loader_shown
+
+    def _keep(self) -> None:
+        layout = WindowLayout(self.width(), self.height(), self._part_widths, self._loader_wanted)
+        if layout == read_layout(self._layout_path):
+            return
+        try:
+            write_layout(self._layout_path, layout)
+        except OSError as error:
+            log.warning("the window's layout was not kept in %s: %s", self._layout_path, error)
 
     def _follow_settings(self) -> None:
         choice = self._settings.get(THEME)
-        if choice == self._theme_choice:
+        if choice != self._theme_choice:
+            self._theme_choice = choice
+            self._take_theme()
+
+    @Slot()
+    def _follow_desktop(self) -> None:
+        if self._theme_choice == "system":
+            self._take_theme()
+
+    def _take_theme(self) -> None:
+        theme = choose_theme(self._app, self._theme_choice)
+        if theme is self._theme:
             return
-        self._theme_choice = choice
-        self._theme = apply_theme(self._app, choice)
+        self._theme = apply_theme(self._app, self._theme_choice)
         for part in (self.strip, self.rail, self.chat_pane, self.monitor_pane):
             part.set_theme(self._theme)
-
-
-def _card(pane: QWidget) -> QWidget:
-    frame = QFrame()
-    layout = QVBoxLayout(frame)
-    layout.setContentsMargins(1, 1, 1, 1)
-    layout.addWidget(pane)
-    return frame

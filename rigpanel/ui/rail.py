@@ -22,7 +22,7 @@ class Rail(QFrame):
         named(self, "rail")
         self.setFixedWidth(WIDTH_PX)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 10, 6, 10)
+        layout.setContentsMargins(6, 8, 6, 8)
         layout.setSpacing(4)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
@@ -34,6 +34,7 @@ class Rail(QFrame):
             button.setIconSize(QSize(22, 22))
             button.setFixedWidth(WIDTH_PX - 12)
             button.setToolTip(f"Ctrl+{number + 1}")
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             self._group.addButton(button, number)
             self._buttons[name] = button
             layout.addWidget(button)

@@ -2,11 +2,11 @@
 """The status line: what the engine does, who holds the fans, what is simulated, what is wrong."""
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from rigpanel.engine.messages import EngineState, EngineStatus
 from rigpanel.rig.readings import Missing
-from rigpanel.ui.widgets import named
+from rigpanel.ui.widgets import named, rename
 from rigpanel.watch.tick import Tick
 
 
@@ -16,15 +16,15 @@ class StatusLine(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         named(self, "status")
-        self.engine, self.fans, self.rig, self.alerts = (QLabel() for _ in range(4))
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 4, 12, 4)
-        layout.setSpacing(24)
-        layout.addWidget(self.engine)
-        layout.addWidget(self.fans)
-        layout.addStretch(1)
-        layout.addWidget(self.rig)
-        layout.addWidget(self.alerts)
+        self.engine, self.fans, self.alerts = (QLabel() for _ in range(3))
+        self.rig = named(QLabel(), "warm")
+        self.engine.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 5, 16, 5)
+        row.setSpacing(24)
+        row.addWidget(self.engine, 1)
+        for part in (self.fans, self.rig, self.alerts):
+            row.addWidget(part)
         self.take_status(EngineStatus(EngineState.STOPPED))
 
     @Slot(object)
@@ -34,12 +34,13 @@ class StatusLine(QFrame):
         if status.state is EngineState.LOADING:
             text = "loading a model"
         elif model is None:
-            text = "ended, see the chat" if status.problem else "no model loaded"
+            text = "ended, the chat says why" if status.problem else "no model loaded"
         else:
             where = ", ".join(use.device for use in model.devices) or "unknown device"
-            doing = ", writing" if status.state is EngineState.GENERATING else ""
-            text = f"{model.name} on {where}{doing}"
+            doing = ", writing a reply" if status.state is EngineState.GENERATING else ""
+            text = f"{model.name} ({model.file_type}) on {where}{doing}"
         self.engine.setText(f"Engine: {text}")
+        self.engine.setToolTip(self.engine.text())
 
     @Slot(object)
     def take_tick(self, tick: Tick) -> None:
@@ -51,11 +52,13 @@ class StatusLine(QFrame):
             for fan in gpu.fans
         }
         if "manual" in policies:
-            self.fans.setText("Fans: another program holds some in manual")
+            self.fans.setText("Fans: some are set by hand")
         elif "auto" in policies:
             self.fans.setText("Fans: the cards' own control")
         else:
-            self.fans.setText("Fans: nothing to read")
-        self.rig.setText("Simulated" if tick.snapshot.simulated else "")
+            self.fans.setText("Fans: none to read")
+        self.rig.setText("Simulated rig")
+        self.rig.setVisible(tick.snapshot.simulated)
         count = len(tick.standing)
         self.alerts.setText(f"{count} alert{'s' * (count > 1)}" if count else "No alerts")
+        rename(self.alerts, "standing" if count else "")

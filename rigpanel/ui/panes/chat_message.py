@@ -2,11 +2,11 @@
 """One message of the chat: who said it, its text, and what it took."""
 
 from PySide6.QtCore import QSize, Qt, QTimer, Slot
-from PySide6.QtGui import QResizeEvent, QTextCursor, QTextOption, QWheelEvent
-from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtGui import QGuiApplication, QResizeEvent, QTextCursor, QTextOption, QWheelEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QTextBrowser, QWidget
 
 from rigpanel.ui.markdown import MarkdownRenderer
-from rigpanel.ui.widgets import label, named
+from rigpanel.ui.widgets import button, column, label, named, rename
 
 RENDER_MS = 200
 """While text streams, Markdown is laid out anew this often; between, text is just added."""
@@ -44,31 +44,46 @@ class MessageText(QTextBrowser):
 
     @Slot()
     def _fit(self) -> None:
-        self.setFixedHeight(self._height())
+        if self._height() != self.height():
+            self.setFixedHeight(self._height())
 
 
 class ChatMessageView(QFrame):
     """A person's words or a reply; a reply may still be streaming."""
 
     def __init__(
-        self, role: str, text: str, renderer: MarkdownRenderer, parent: QWidget | None = None
+        self,
+        role: str,
+        author: str,
+        text: str,
+        renderer: MarkdownRenderer,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.role = role
         self.text = text
         self._renderer = renderer
         self._rendered = ""
-        if role == "user":
-            named(self, "card")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 8, 12, 8)
-        layout.setSpacing(4)
-        layout.addWidget(named(QLabel("You" if role == "user" else "Model"), "section"))
+        by_person = role == "user"
+        if by_person:
+            named(self, "bubble")
+        rows = column(margins=(12, 8, 12, 10) if by_person else (12, 4, 12, 4), spacing=4)
+        self.setLayout(rows)
+        rows.addWidget(named(QLabel(author), "section"))
         self._browser = MessageText()
-        layout.addWidget(self._browser)
+        self._browser.setAccessibleName(f"Message of {author}")
+        rows.addWidget(self._browser)
+        foot = QHBoxLayout()
+        foot.setSpacing(12)
         self._note: QLabel = label("", "muted")
+        self._copy = button("Copy", "link", "Copy this reply as Markdown")
+        self._copy.setStyleSheet("font-size: 12px;")
+        self._copy.clicked.connect(self.copy)
+        foot.addWidget(self._note, 1)
+        foot.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignTop)
+        rows.addLayout(foot)
         self._note.hide()
-        layout.addWidget(self._note)
+        self._copy.hide()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(RENDER_MS)
@@ -78,19 +93,20 @@ class ChatMessageView(QFrame):
     def append(self, text: str) -> None:
         """Add streamed text; it shows at once and as Markdown a moment later."""
         self.text += text
+        if not self._soon.isActive():
+            self._soon.setInterval(max(RENDER_MS, len(self.text) // 20))
+            self._soon.start()
         if self._browser.textCursor().hasSelection():
             return  # Laying out now would take the reader's selection away.
         cursor = QTextCursor(self._browser.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text)
-        if not self._soon.isActive():
-            self._soon.setInterval(max(RENDER_MS, len(self.text) // 20))
-            self._soon.start()
 
     def finish(self) -> None:
         """Lay out the whole text."""
         self._soon.stop()
         self._render()
+        self._copy.setVisible(bool(self.text))
 
     def set_renderer(self, renderer: MarkdownRenderer) -> None:
         """Draw in another theme."""
@@ -100,8 +116,7 @@ class ChatMessageView(QFrame):
 
     def set_note(self, note: str, *, error: bool = False) -> None:
         """Show a line under the text."""
-        named(self._note, "error" if error else "muted")
-        self._note.style().polish(self._note)
+        rename(self._note, "error" if error else "muted")
         self._note.setText(note)
         self._note.setVisible(bool(note))
 
@@ -113,6 +128,11 @@ class ChatMessageView(QFrame):
     def shown_text(self) -> str:
         """Return the text as a reader sees it."""
         return self._browser.toPlainText()
+
+    @Slot()
+    def copy(self) -> None:
+        """Put the message on the clipboard as it was written."""
+        QGuiApplication.clipboard().setText(self.text)
 
     @Slot()
     def _render(self) -> None:

@@ -2,16 +2,8 @@
 """The chat pane: what was said, a streamed reply with its figures, and where to write."""
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QKeyEvent
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QPlainTextEdit,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
 
 from rigpanel.engine.messages import (
     ChatMessage,
@@ -26,57 +18,31 @@ from rigpanel.engine.messages import (
 from rigpanel.ui.bridges import EngineBridge
 from rigpanel.ui.markdown import MarkdownRenderer
 from rigpanel.ui.panes.chat_message import ChatMessageView
+from rigpanel.ui.panes.composer import Composer
 from rigpanel.ui.theme import Theme
-from rigpanel.ui.widgets import label, named, scroll_area
+from rigpanel.ui.widgets import button, centred, column, label, named, scroll_area
 
 NEAR_END_PX = 40
-COMPOSER_LINES = 6
-
-
-class Composer(QPlainTextEdit):
-    """Where a message is written: Enter sends, Shift+Enter starts a line, Esc stops a reply."""
-
-    send_requested = Signal()
-    stop_requested = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setTabChangesFocus(True)
-        self.setAccessibleName("Message")
-        self.document().contentsChanged.connect(self._fit)
-        self._fit()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Send, stop, or write."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not (
-            event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        ):
-            self.send_requested.emit()
-        elif event.key() == Qt.Key.Key_Escape:
-            self.stop_requested.emit()
-        else:
-            super().keyPressEvent(event)
-
-    @Slot()
-    def _fit(self) -> None:
-        lines = min(max(self.document().blockCount(), 1), COMPOSER_LINES)
-        self.setFixedHeight(self.fontMetrics().lineSpacing() * lines + 20)
+COLUMN_PX = 860
+"""Lines longer than this are hard to read."""
+CUT_OFF = "The reply ends here: the engine is gone."
 
 
 class ChatPane(QWidget):
     """One conversation with the loaded model."""
 
-    reload_requested = Signal()
-    open_requested = Signal()
+    load_requested = Signal()
+    """Load what the loader has chosen: there is no earlier load to repeat."""
 
     def __init__(self, engine: EngineBridge, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._engine = engine
         self._renderer = MarkdownRenderer(theme)
-        self._model: LoadedModel | None = None
-        self._views: list[ChatMessageView] = []
+        self._model: LoadedModel | None = engine.status.model
         self._reply: ChatMessageView | None = None
         self._follow = True
+        self.views: list[ChatMessageView] = []
+        """The messages, oldest first."""
         self._build()
         engine.status_changed.connect(self._take_status)
         engine.model_loaded.connect(self._take_model)
@@ -84,150 +50,185 @@ class ChatPane(QWidget):
         engine.text_ready.connect(self._take_text)
         engine.reply_finished.connect(self._take_finish)
         engine.reply_failed.connect(self._take_failure)
-        self._enable()
+        self._take_status(engine.status)
 
     def set_theme(self, theme: Theme) -> None:
         """Draw in another theme's colours."""
         self._renderer = MarkdownRenderer(theme)
-        for view in self._views:
+        for view in self.views:
             view.set_renderer(self._renderer)
 
+    @Slot()
     def focus_composer(self) -> None:
         """Put the cursor where a message is written."""
         self.composer.setFocus()
-
-    def _build(self) -> None:
-        inside = QWidget()
-        self._column = QVBoxLayout(inside)
-        self._column.setContentsMargins(14, 12, 14, 12)
-        self._column.setSpacing(10)
-        self._empty = label("", "muted")
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._column.addStretch(1)
-        self._column.addWidget(self._empty)
-        self._column.addStretch(1)
-        self._area = scroll_area(inside)
-        bar = self._area.verticalScrollBar()
-        bar.rangeChanged.connect(self._range_changed)
-        bar.valueChanged.connect(self._scrolled)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(4)
-        whole.addLayout(self._head())
-        whole.addWidget(self._area, 1)
-        whole.addLayout(self._bottom())
-
-    def _head(self) -> QHBoxLayout:
-        head = QHBoxLayout()
-        head.setContentsMargins(14, 10, 14, 0)
-        head.addWidget(named(QLabel("Chat"), "title"))
-        self._context = label("", "muted")
-        self._context.setAlignment(Qt.AlignmentFlag.AlignRight)
-        head.addWidget(self._context, 1)
-        self._new = QPushButton("New chat")
-        self._new.setToolTip("Ctrl+N")
-        self._new.clicked.connect(self.new_chat)
-        head.addWidget(self._new)
-        return head
-
-    def _bottom(self) -> QVBoxLayout:
-        frame = named(QFrame(), "composer")
-        row = QHBoxLayout(frame)
-        row.setContentsMargins(10, 6, 8, 6)
-        self.composer = Composer()
-        self.composer.send_requested.connect(self.send)
-        self.composer.stop_requested.connect(self._engine.cancel)
-        self.composer.textChanged.connect(self._enable)
-        row.addWidget(self.composer, 1)
-        self._send = named(QPushButton("Send"), "primary")
-        self._send.setToolTip("Enter sends, Shift+Enter starts a new line")
-        self._send.clicked.connect(self.send)
-        self._stop = QPushButton("Stop")
-        self._stop.setToolTip("Esc")
-        self._stop.clicked.connect(self._engine.cancel)
-        row.addWidget(self._send, 0, Qt.AlignmentFlag.AlignBottom)
-        row.addWidget(self._stop, 0, Qt.AlignmentFlag.AlignBottom)
-        self._state = label("", "muted")
-        self._reload = QPushButton("Reload the model")
-        self._reload.clicked.connect(self.reload_requested)
-        self._reload.hide()
-        bottom = QVBoxLayout()
-        bottom.setContentsMargins(14, 4, 14, 12)
-        bottom.addWidget(self._state)
-        bottom.addWidget(self._reload, 0, Qt.AlignmentFlag.AlignLeft)
-        bottom.addWidget(frame)
-        return bottom
 
     @Slot()
     def send(self) -> None:
         """Send what is written; the reply streams in below."""
         text = self.composer.toPlainText().strip()
-        if not text or self._engine.status.state is not EngineState.READY:
+        ready = self._engine.status.state is EngineState.READY and self._reply is None
+        if not text or not ready:
             return
         self.composer.clear()
         self._follow = True
-        self._add("user", text)
-        messages = tuple(ChatMessage(view.role, view.text) for view in self._views if view.text)
-        self._reply = self._add("assistant", "")
-        self._reply.set_note("Reading the prompt…")
-        self._engine.send(ChatRequest(messages))
+        request = ChatRequest((*self._turns(), ChatMessage("user", text)))
+        self._add("user", "You", text)
+        self._reply = self._add("assistant", self._model.name if self._model else "Model", "")
+        self._reply.set_note("Reading the prompt …")
+        self._engine.send(request)
 
     @Slot()
     def new_chat(self) -> None:
         """Begin anew; a reply under way is stopped."""
-        self._engine.cancel()
-        for view in self._views:
+        if self._engine.status.state is EngineState.GENERATING:
+            self._engine.cancel()
+        for view in self.views:
+            view.hide()
             view.deleteLater()
-        self._views = []
+        self.views = []
         self._reply = None
-        self._context.setText("")
+        self._used.setText("")
         self._enable()
+        self.focus_composer()
 
-    @Slot()
-    def copy_last_reply(self) -> None:
-        """Put the last reply on the clipboard, as far as it has come."""
-        replies = [view.text for view in self._views if view.role == "assistant"]
-        if replies:
-            QGuiApplication.clipboard().setText(replies[-1])
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Esc stops a reply wherever in the chat the focus is."""
+        if event.key() == Qt.Key.Key_Escape:
+            self._stop_reply()
+        else:
+            super().keyPressEvent(event)
 
-    def transcript(self) -> tuple[tuple[str, str], ...]:
-        """Return role and text of every message."""
-        return tuple((view.role, view.text) for view in self._views)
+    def _turns(self) -> tuple[ChatMessage, ...]:
+        """Return what was said, without questions that were never answered."""
+        turns: list[ChatMessage] = []
+        for asked, replied in zip(self.views[::2], self.views[1::2], strict=True):
+            if replied.text:
+                turns.append(ChatMessage("user", asked.text))
+                turns.append(ChatMessage("assistant", replied.text))
+        return tuple(turns)
 
-    def _add(self, role: str, text: str) -> ChatMessageView:
-        view = ChatMessageView(role, text, self._renderer)
-        self._views.append(view)
-        self._column.insertWidget(self._column.count() - 1, view)
+    def _build(self) -> None:
+        inside = QWidget()
+        inside.setMaximumWidth(COLUMN_PX)
+        self._rows = column(margins=(16, 8, 16, 8), spacing=12)
+        inside.setLayout(self._rows)
+        self._calm = QWidget()
+        calm = column(spacing=8)
+        self._calm.setLayout(calm)
+        self.empty_title, self.empty_hint = label("", "title"), label("", "empty")
+        calm.addStretch(2)
+        for part in (self.empty_title, self.empty_hint):
+            part.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            calm.addWidget(part)
+        calm.addStretch(3)
+        self._rows.addWidget(self._calm, 1)
+        self._rows.addStretch(0)
+        self._area = scroll_area(inside)
+        bar = self._area.verticalScrollBar()
+        bar.rangeChanged.connect(self._range_changed)
+        bar.valueChanged.connect(self._scrolled)
+        whole = column(spacing=4)
+        self.setLayout(whole)
+        whole.addWidget(centred(self._head(), COLUMN_PX))
+        whole.addWidget(self._area, 1)
+        whole.addWidget(centred(self._foot(), COLUMN_PX))
+
+    def _head(self) -> QHBoxLayout:
+        head = QHBoxLayout()
+        head.setContentsMargins(16, 10, 12, 0)
+        head.setSpacing(12)
+        head.addWidget(named(QLabel("Chat"), "title"))
+        head.addStretch(1)
+        self._used = named(QLabel(), "muted")
+        head.addWidget(self._used)
+        self.new_button = button("New chat", "", "Begin anew (Ctrl+N)")
+        self.new_button.clicked.connect(self.new_chat)
+        head.addWidget(self.new_button)
+        return head
+
+    def _foot(self) -> QWidget:
+        foot = QWidget()
+        rows = column(margins=(16, 4, 16, 16), spacing=8)
+        foot.setLayout(rows)
+        self.problem = named(QFrame(), "problem")
+        trouble = column(margins=(12, 8, 12, 10))
+        self.problem.setLayout(trouble)
+        self._sentence = label("", "error")
+        trouble.addWidget(self._sentence)
+        self.reload_button = button("Reload the model", "", "Load it again with the same settings")
+        self.reload_button.clicked.connect(self._reload)
+        trouble.addWidget(self.reload_button, 0, Qt.AlignmentFlag.AlignLeft)
+        rows.addWidget(self.problem)
+        self._frame = named(QFrame(), "composer")
+        row = QHBoxLayout(self._frame)
+        row.setContentsMargins(10, 6, 8, 6)
+        row.setSpacing(8)
+        self.composer = Composer()
+        self.composer.send_requested.connect(self.send)
+        self.composer.stop_requested.connect(self._stop_reply)
+        self.composer.textChanged.connect(self._enable)
+        self.composer.focus_changed.connect(self._show_focus)
+        row.addWidget(self.composer, 1)
+        self.send_button = button("Send", "primary", "Enter sends, Shift+Enter starts a new line")
+        self.send_button.clicked.connect(self.send)
+        self.stop_button = button("Stop", "", "Stop the reply (Esc)")
+        self.stop_button.clicked.connect(self._stop_reply)
+        for part in (self.send_button, self.stop_button):
+            row.addWidget(part, 0, Qt.AlignmentFlag.AlignBottom)
+        rows.addWidget(self._frame)
+        return foot
+
+    def _add(self, role: str, author: str, text: str) -> ChatMessageView:
+        view = ChatMessageView(role, author, text, self._renderer)
+        self.views.append(view)
+        self._rows.insertWidget(self._rows.count() - 1, view)
         self._enable()
         return view
+
+    @Slot()
+    def _stop_reply(self) -> None:
+        if self._engine.status.state is EngineState.GENERATING:
+            self._engine.cancel()
+
+    @Slot()
+    def _reload(self) -> None:
+        if self._model is None:
+            self.load_requested.emit()
+        else:
+            self._engine.load(self._model.settings)
 
     @Slot(object)
     def _take_prefill(self, progress: PrefillProgressed) -> None:
         if self._reply is not None and not self._reply.text:
-            self._reply.set_note(f"Reading the prompt: {progress.n_done} of {progress.n_prompt}")
+            cached = f" ({progress.n_cached} cached)" if progress.n_cached else ""
+            self._reply.set_note(
+                f"Reading the prompt: {progress.n_done} / {progress.n_prompt} tokens{cached}"
+            )
 
     @Slot(str, int)
     def _take_text(self, text: str, n_gen: int) -> None:
         if self._reply is not None:
             self._reply.append(text)
-            self._reply.set_note(f"{n_gen} tokens…")
+            self._reply.set_note(f"{n_gen} tokens …")
 
     @Slot(object)
     def _take_finish(self, stats: ReplyStats) -> None:
         if self._reply is not None:
             self._reply.finish()
-            self._reply.set_note(stats_line(stats))
+            n_ctx = None if self._model is None else self._model.n_ctx
+            self._reply.set_note(stats_line(stats, n_ctx))
             self._reply = None
-            used = stats.n_prompt + stats.n_gen
-            if self._model is not None:
-                self._context.setText(f"Context {used} of {self._model.n_ctx} tokens")
+            if n_ctx is not None:
+                self._used.setText(f"Context {stats.n_prompt + stats.n_gen} / {n_ctx} tokens")
         self._enable()
 
     @Slot(str)
     def _take_failure(self, sentence: str) -> None:
         if self._reply is not None:
             self._reply.finish()
-            self._reply.set_note(sentence, error=True)
+            gone = self._engine.status.problem is not None
+            self._reply.set_note(CUT_OFF if gone else sentence, error=True)
             self._reply = None
         self._enable()
 
@@ -238,31 +239,41 @@ class ChatPane(QWidget):
 
     @Slot(object)
     def _take_status(self, status: EngineStatus) -> None:
-        self._reload.setVisible(status.problem is not None)
-        self._state.setText(status.problem or "")
-        named(self._state, "error" if status.problem else "muted")
-        self._state.style().polish(self._state)
+        self._sentence.setText(status.problem or "")
+        self._sentence.setToolTip("\n".join(status.log_tail))
+        self.problem.setVisible(status.problem is not None)
         self._enable()
+
+    @Slot(bool)
+    def _show_focus(self, focused: bool) -> None:
+        self._frame.setProperty("focused", focused)
+        self._frame.style().unpolish(self._frame)
+        self._frame.style().polish(self._frame)
 
     @Slot()
     def _enable(self) -> None:
         state = self._engine.status.state
         ready, busy = state is EngineState.READY, state is EngineState.GENERATING
-        self._send.setEnabled(ready and bool(self.composer.toPlainText().strip()))
-        self._send.setVisible(not busy)
-        self._stop.setVisible(busy)
-        self._state.setVisible(bool(self._state.text()))
-        self._empty.setVisible(not self._views)
-        self._new.setEnabled(bool(self._views))
+        self.send_button.setEnabled(ready and bool(self.composer.toPlainText().strip()))
+        self.send_button.setVisible(not busy)
+        self.stop_button.setVisible(busy)
+        self._calm.setVisible(not self.views)
+        self._rows.setStretch(self._rows.count() - 1, 1 if self.views else 0)
+        self.new_button.setEnabled(bool(self.views))
         if ready or busy:
-            self._empty.setText("Ask the model something.")
-            self.composer.setPlaceholderText("Write a message")
+            name = self._model.name if self._model else "The model"
+            self._invite(f"{name} is ready", "Ask it something below.", "Write a message")
         elif state is EngineState.LOADING:
-            self._empty.setText("The model is being loaded.")
-            self.composer.setPlaceholderText("You can write already; send when it is loaded")
+            hint = "You can write already, and send once it is loaded."
+            self._invite("Loading the model …", hint, "Write a message")
         else:
-            self._empty.setText("Load a model to chat with it.\nCtrl+O opens a file.")
-            self.composer.setPlaceholderText("Load a model first")
+            hint = "Choose a GGUF file in the loader or press Ctrl+O, then load it."
+            self._invite("No model is loaded", hint, "Load a model first")
+
+    def _invite(self, title: str, hint: str, placeholder: str) -> None:
+        self.empty_title.setText(title)
+        self.empty_hint.setText(hint)
+        self.composer.setPlaceholderText(placeholder)
 
     @Slot(int, int)
     def _range_changed(self, _low: int, high: int) -> None:
@@ -274,8 +285,8 @@ class ChatPane(QWidget):
         self._follow = value >= self._area.verticalScrollBar().maximum() - NEAR_END_PX
 
 
-def stats_line(stats: ReplyStats) -> str:
-    """Return what a reply took, measured, as one line."""
+def stats_line(stats: ReplyStats, n_ctx: int | None) -> str:
+    """Return what a reply took, measured, as one line; `n_ctx` is the model's context."""
     parts = [f"{stats.n_gen} tokens"]
     if stats.tg_tps is not None:
         parts.append(f"{stats.tg_tps:.1f} tokens/s")
@@ -288,5 +299,6 @@ def stats_line(stats: ReplyStats) -> str:
     if stats.finish_reason is FinishReason.CANCELLED:
         parts.insert(0, "Stopped")
     elif stats.finish_reason is FinishReason.LENGTH:
-        parts.insert(0, "Cut: the context is full")
+        full = n_ctx is not None and stats.n_prompt + stats.n_gen >= n_ctx - 1
+        parts.insert(0, "Cut: the context is full" if full else "Cut at its limit of tokens")
     return " · ".join(parts)

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
+    QFrame,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QVBoxLayout,
@@ -17,59 +18,78 @@ from PySide6.QtWidgets import (
 )
 
 from rigpanel.settings import LAST_MODEL, SETTINGS, Setting, SettingsError, SettingsStore
-from rigpanel.ui.widgets import form_layout, label, named, scroll_area
+from rigpanel.ui.widgets import column, indented, label, named, scroll_area
 
-WIDTH_PX = 760
+PAGE_PX = 760
+EDITOR_PX = 136
+SECTIONS = {"window": "Window", "watch": "Watching", "alerts": "Alerts", "engine": "Engine"}
 
 
-class SettingsPane(QWidget):
+class SettingsPane(QFrame):
     """One row a setting; what cannot be set says why under the row."""
 
     def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        named(self, "card")
         self._settings = settings
         self.editors: dict[str, QWidget] = {}
-        self._errors: dict[str, QLabel] = {}
+        """The field of each setting, by its key."""
+        self.errors: dict[str, QLabel] = {}
+        """The line under each setting that says why a value was refused, by its key."""
         inside = QWidget()
-        inside.setMaximumWidth(WIDTH_PX)
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(20, 16, 20, 16)
-        column.addWidget(named(QLabel("Settings"), "title"))
-        column.addWidget(label(f"Kept in {settings.path}", "muted"))
+        inside.setMaximumWidth(PAGE_PX)
+        rows = column(margins=(24, 20, 24, 24), spacing=8)
+        inside.setLayout(rows)
+        rows.addWidget(named(QLabel("Settings"), "title"))
+        rows.addWidget(label(f"Applied at once and kept in {settings.path}", "muted"))
         for problem in settings.problems:
-            column.addWidget(label(problem, "error"))
-        section = ""
-        form: QFormLayout = form_layout()
+            rows.addWidget(label(problem, "error"))
+        section, box = "", column()
         for setting in SETTINGS:
             if setting is LAST_MODEL:
                 continue
             if setting.key.split(".")[0] != section:
                 section = setting.key.split(".")[0]
-                column.addSpacing(12)
-                column.addWidget(named(QLabel(section.capitalize()), "section"))
-                form = form_layout()
-                column.addLayout(form)
-            self._add(form, setting)
-        column.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll_area(inside))
+                box = self._section(rows, SECTIONS.get(section, section.capitalize()))
+            else:
+                line = named(QFrame(), "line")
+                line.setFixedHeight(1)
+                box.addWidget(line)
+            box.addLayout(self._row(setting))
+        rows.addStretch(1)
+        whole = column(margins=(1, 1, 1, 1))
+        self.setLayout(whole)
+        whole.addWidget(scroll_area(inside))
 
-    def _add(self, form: QFormLayout, setting: Setting[Any]) -> None:
+    def _section(self, rows: QVBoxLayout, title: str) -> QVBoxLayout:
+        rows.addSpacing(12)
+        rows.addWidget(named(QLabel(title), "section"))
+        frame = named(QFrame(), "inset")
+        box = column(margins=(16, 12, 16, 12), spacing=12)
+        frame.setLayout(box)
+        rows.addWidget(frame)
+        return box
+
+    def _row(self, setting: Setting[Any]) -> QVBoxLayout:
         editor = self._editor(setting)
         editor.setAccessibleName(setting.label)
         self.editors[setting.key] = editor
-        cell = QVBoxLayout()
-        cell.setSpacing(2)
-        cell.addWidget(editor, 0, Qt.AlignmentFlag.AlignLeft)
-        cell.addWidget(label(setting.sentence.replace("`", ""), "muted"))
         error = label("", "error")
         error.hide()
-        self._errors[setting.key] = error
-        cell.addWidget(error)
-        name = QLabel(setting.label)
-        name.setMinimumWidth(180)
-        form.addRow(name, cell)
+        self.errors[setting.key] = error
+        words = column(spacing=2)
+        words.addWidget(label(setting.label, "strong"))
+        words.addWidget(label(setting.sentence.replace("`", ""), "muted"))
+        row = QHBoxLayout()
+        row.setSpacing(24)
+        row.addLayout(words, 1)
+        if not isinstance(editor, QCheckBox):
+            editor.setFixedWidth(EDITOR_PX)
+        row.addWidget(editor, 0, Qt.AlignmentFlag.AlignVCenter)
+        stack = column(spacing=4)
+        stack.addLayout(row)
+        stack.addWidget(error)
+        return stack
 
     def _editor(self, setting: Setting[Any]) -> QWidget:
         value = self._settings.get(setting)
@@ -84,26 +104,30 @@ class SettingsPane(QWidget):
             box.setChecked(value)
             box.toggled.connect(partial(self._set, setting))
             return box
-        if isinstance(setting.default, float):
-            spin = QDoubleSpinBox()
-            spin.setRange(setting.minimum or 0.0, setting.maximum or 1e6)
-            spin.setDecimals(1)
-            spin.setSuffix(f" {setting.unit}")
-            spin.setMinimumWidth(120)
+        if isinstance(setting.default, (int, float)):
+            spin = indented(QDoubleSpinBox())
+            spin.setDecimals(0 if isinstance(setting.default, int) else 1)
+            low, high = setting.minimum, setting.maximum
+            spin.setRange(-1e6 if low is None else low, 1e6 if high is None else high)
+            spin.setSingleStep(0.1 if spin.maximum() <= 10 else 1.0)
+            spin.setSuffix(f" {setting.unit}" if setting.unit else "")
+            spin.setKeyboardTracking(False)  # half a figure is not a setting
             spin.setValue(value)
             spin.valueChanged.connect(partial(self._set, setting))
             return spin
         line = QLineEdit(value)
-        line.textEdited.connect(partial(self._set, setting))
+        line.editingFinished.connect(lambda: self._set(setting, line.text()))
         return line
 
     def _set(self, setting: Setting[Any], value: object) -> None:
-        error = self._errors[setting.key]
+        if isinstance(setting.default, int) and isinstance(value, float):
+            value = int(value)
+        error = self.errors[setting.key]
         try:
             self._settings.set(setting, value)
         except SettingsError as problem:
-            error.setText(f"{problem}.")
+            error.setText(f"{problem}. Still in force: {self._settings.get(setting)}.")
             error.show()
         else:
-            for shown in self._errors.values():
+            for shown in self.errors.values():
                 shown.hide()
