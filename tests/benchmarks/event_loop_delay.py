@@ -126,12 +126,14 @@ class Bench(QObject):
         return self.heart.stop()
 
     async def load(self, settings: LoadSettings, seconds: float) -> None:
-        """Load again and again for `seconds`, as the load pane does."""
+        """Load once, and again and again for `seconds`, as the load pane does."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        while True:
             self.engine.load(settings)
             await self._reach(EngineState.LOADING)
             await self._reach(EngineState.READY)
+            if time.monotonic() >= until:
+                return
 
     async def stream(self, seconds: float) -> None:
         """Send from the chat pane, as a person does, and stop after `seconds` of text."""

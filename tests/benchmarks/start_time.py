@@ -43,12 +43,12 @@ import pyqtgraph
 from PySide6.QtWidgets import QApplication, QMainWindow
 app = QApplication(sys.argv[:1])
 watch = FirstPaint()
-app.installEventFilter(watch)
 window = QMainWindow()
 plot = pyqtgraph.PlotWidget()
 plot.plot(range(60))
 window.setCentralWidget(plot)
 window.resize(1280, 800)
+app.installEventFilter(watch)
 window.show()
 app.exec()
 """
@@ -58,13 +58,13 @@ PANEL = (
     + """
 from rigpanel import app
 from rigpanel.cli import main
-make = app._application
-def watched(arguments):
-    application = make(arguments)
-    application.installEventFilter(watch)
-    return application
+class Watched(app.MainWindow):
+    # Only from here on: a filter in Python would slow the building of so many widgets.
+    def showEvent(self, event):
+        app.QApplication.instance().installEventFilter(watch)
+        super().showEvent(event)
 watch = FirstPaint()
-app._application = watched
+app.MainWindow = Watched
 main(["panel", "--demo"])
 """
 )
