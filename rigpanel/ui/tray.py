@@ -3,7 +3,7 @@
 
 from PySide6.QtCore import QObject, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusServiceWatcher
-from PySide6.QtGui import QAction, QColor, QFont, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QAction, QColor, QFont, QFontMetrics, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
 from rigpanel.engine.messages import EngineState, EngineStatus
@@ -12,6 +12,7 @@ from rigpanel.watch.tick import Tick
 
 SIZES_PX = (22, 24, 32, 48, 64)
 CALM, ALARM, UNKNOWN = "#2b3240", "#d1242f", "#5b6472"
+LARGEST_SIGN, MARGIN = 0.68, 0.1
 LOOK_AGAIN_MS = 2000
 WATCHER = "org.kde.StatusNotifierWatcher"
 
@@ -30,8 +31,8 @@ class Tray(QObject):
         self._menu.addSeparator()
         self._menu.addAction(self._action("Quit", self.quit_requested))
         self._icon: QSystemTrayIcon | None = None
-        self._shown: tuple[str, bool] = ("?", False)
-        self._picture = draw_icon(*self._shown)
+        self._badge: tuple[str, bool] = ("?", False)
+        self._picture = draw_icon(*self._badge)
         self._tooltip = "rigpanel"
         self._engine = "No model is loaded"
         # WORKAROUND: an icon made before the tray's host never registers, and Qt has no signal for
@@ -52,6 +53,16 @@ class Tray(QObject):
     def available(self) -> bool:
         """Whether a person can find the icon now."""
         return self._icon is not None
+
+    @property
+    def tooltip(self) -> str:
+        """The summary, a line each: simulated or not, the cards, alerts that stand, the engine."""
+        return self._tooltip
+
+    @property
+    def badge(self) -> tuple[str, bool]:
+        """What the icon says: the hottest card's temperature, and whether an alert stands."""
+        return self._badge
 
     def close(self) -> None:
         """Take the icon away for good."""
@@ -74,8 +85,8 @@ class Tray(QObject):
             if not isinstance(gpu.temperature_c, Missing)
         ]
         badge = (f"{max(temperatures):.0f}" if temperatures else "?", bool(tick.standing))
-        if badge != self._shown:
-            self._shown = badge
+        if badge != self._badge:
+            self._badge = badge
             self._picture = draw_icon(*badge)
             if self._icon is not None:
                 self._icon.setIcon(self._picture)
@@ -144,8 +155,10 @@ def draw_icon(text: str, alarm: bool) -> QIcon:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.drawRoundedRect(QRectF(0, 0, size_px, size_px), size_px * 0.22, size_px * 0.22)
         font = QFont(painter.font())
-        font.setPixelSize(round(size_px * (0.68 if len(text) < 3 else 0.5)))
         font.setWeight(QFont.Weight.DemiBold)
+        font.setPixelSize(round(size_px * LARGEST_SIGN))
+        while QFontMetrics(font).horizontalAdvance(text) > size_px * (1 - MARGIN):
+            font.setPixelSize(font.pixelSize() - 1)
         painter.setFont(font)
         painter.setPen(QColor("#ffffff"))
         painter.drawText(pixmap.rect(), Qt.AlignmentFlag.AlignCenter, text)
