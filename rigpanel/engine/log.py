@@ -3,6 +3,7 @@
 
 import re
 from collections import deque
+from collections.abc import Callable
 
 from rigpanel.engine.messages import DeviceUse
 
@@ -15,6 +16,8 @@ class LlamaLog:
 
     def __init__(self, keep: int = 200) -> None:
         self.lines: deque[str] = deque(maxlen=keep)
+        self.echo: Callable[[str], None] | None = None
+        """Given each whole line too."""
         self._partial = ""
         self._sizes: dict[str, list[float]] = {}
 
@@ -23,6 +26,8 @@ class LlamaLog:
         *whole, self._partial = (self._partial + text).split("\n")
         for line in whole:
             self.lines.append(line)
+            if self.echo is not None:
+                self.echo(line)
             found = _BUFFER.search(line)
             if found:
                 device = found[1].removesuffix("_Mapped").removesuffix("_REPACK")

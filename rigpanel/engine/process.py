@@ -13,7 +13,7 @@ GOODBYE_S = 3.0
 
 
 def main() -> None:
-    """Serve commands from the socket given by `--fd` until it closes or says quit."""
+    """Serve commands from the socket given by `--fd` until it says quit; end when it closes."""
     parser = argparse.ArgumentParser(prog="rigpanel-engine")
     parser.add_argument("--fd", type=int, required=True)
     connection = socket.socket(fileno=parser.parse_args().fd)
@@ -29,15 +29,19 @@ def main() -> None:
         except OSError:
             os._exit(0)  # The panel is gone; nobody is left to work for.
 
-    worker = EngineWorker(emit)
+    def echo(line: str) -> None:
+        sys.stderr.write(line + "\n")  # What the panel tells as the last words, should we die.
+        sys.stderr.flush()
+
+    worker = EngineWorker(emit, echo)
     worker.start()
     with connection.makefile("rb") as commands:
         for line in commands:
             command = decode(line)
             if isinstance(command, Quit):
+                worker.stop(GOODBYE_S)
                 break
             worker.post(command)
-    worker.stop(GOODBYE_S)
     sys.stderr.flush()
     os._exit(0)  # Frees everything at once; llama.cpp's own teardown may hang on a sick card.
 

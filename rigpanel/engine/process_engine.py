@@ -4,6 +4,7 @@
 import asyncio
 import collections
 import contextlib
+import logging
 import signal
 import socket
 import subprocess
@@ -15,8 +16,13 @@ from rigpanel.engine.messages import EngineError, EngineState
 from rigpanel.engine.worker_engine import WorkerEngine
 
 QUIT_S = 4.0
+"""How long the engine may take to end by itself; together with KILL_S, 5 s."""
+KILL_S = 1.0
 LINE_LIMIT = 64 * 1024 * 1024
 LOG_LINES = 60
+"""Last lines of the engine's log that are kept for telling how it died."""
+
+log = logging.getLogger(__name__)
 
 
 class _Child:
@@ -65,7 +71,12 @@ class _Child:
             how = f"ended with status {code}"
         last = next((line for line in reversed(self.lines) if line.strip()), None)
         told = f" Its last words: {last.strip()}" if last else ""
-        return f"The engine {how}.{told} The model is gone from memory; load it again to go on."
+        why = ""
+        if code == -signal.SIGKILL:
+            why = " The system does this when memory runs out."
+        return (
+            f"The engine {how}.{why}{told} The model is gone from memory; load it again to go on."
+        )
 
 
 class ProcessEngine(WorkerEngine):
@@ -97,11 +108,12 @@ class ProcessEngine(WorkerEngine):
             self._writer.write(encode(command))
 
     async def _read(self, child: _Child, reader: asyncio.StreamReader) -> None:
-        try:
-            while line := await reader.readline():
+        """Take events until the process closes its end, then tell how it went."""
+        while line := await self._line(reader):
+            try:
                 self._take(decode(line))
-        except (OSError, ValueError):
-            pass  # Told below, by how the process ends.
+            except Exception:
+                log.exception("an event of the engine could not be taken")
         if self._writer is not None:
             self._writer.close()
         try:
@@ -115,22 +127,40 @@ class ProcessEngine(WorkerEngine):
         else:
             self._ended(child.how_it_ended(), tuple(child.lines))
 
+    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            return await reader.readline()
+        except (OSError, ValueError):  # Reset, or no end of the line in sight.
+            return b""
+
     async def unload(self) -> None:
         """End the process, so that all of its memory is certain to be free."""
+        self._refuse_when_busy()
         await self.stop()
         if self._status.state is EngineState.STOPPED:
             self._take(Unloaded())
 
     async def stop(self) -> None:
-        """End the process within some seconds, whatever it is doing."""
-        child, reading = self._child, self._reading
-        if child is None or reading is None:
-            return
-        self._expected_end = True
-        self.cancel()
-        self._post(Quit())
-        try:
-            await asyncio.wait_for(child.ended.wait(), QUIT_S)
-        except TimeoutError:
-            child.process.kill()
-        await reading
+        """End the process within 5 s; raises EngineError when even killing does not end it."""
+        async with self._lifecycle:
+            child, reading = self._child, self._reading
+            if child is None or reading is None:
+                return
+            self._expected_end = True
+            self.cancel()
+            self._post(Quit())
+            try:
+                await asyncio.wait_for(child.ended.wait(), QUIT_S)
+            except TimeoutError:
+                child.process.kill()
+            await asyncio.wait({reading}, timeout=KILL_S)
+            if reading.done():
+                return
+            reading.cancel()
+            self._child = self._writer = self._reading = None
+            problem = (
+                f"The engine (process {child.process.pid}) does not end though it was killed; a "
+                "driver that hangs holds it. Its memory comes back with a restart of the machine."
+            )
+            self._ended(problem, tuple(child.lines))
+            raise EngineError(problem)

@@ -11,6 +11,7 @@ import llama_cpp
 import psutil
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
+from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES, check
 from rigpanel.engine.log import LlamaLog
 from rigpanel.engine.messages import (
     ChatMessage,
@@ -22,38 +23,37 @@ from rigpanel.engine.messages import (
     PrefillProgressed,
     ReplyEvent,
     ReplyFinished,
-    ReplyStats,
     Sampling,
     TextGenerated,
 )
+from rigpanel.engine.stopwatch import ReplyStopwatch
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.library.gguf_header import GgufHeader, read_header
 
 MIB = 1024 * 1024
-CONTINUED_LINE = 5
-"""Log level that goes on with the line before (enum ggml_log_level)."""
+DEBUG_LEVEL = 1
+"""Of enum ggml_log_level."""
 RANDOM_SEED = 0xFFFFFFFF
 """LLAMA_DEFAULT_SEED: llama.cpp draws one."""
-KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2}
-"""KV cache types by llama.cpp's names (enum ggml_type)."""
 SPLIT_MODES = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
-FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}
 STAND_IN_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 STAND_IN_NAME = "chatml (the file has none)"
 
-_log = LlamaLog()
+_log = LlamaLog()  # llama.cpp has one log in a process, so this is one too.
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _take_log(_level: int, text: bytes, _data: ctypes.c_void_p) -> None:
-    _log.feed(text.decode("utf-8", "replace"))
+def _take_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
+    if level != DEBUG_LEVEL:
+        _log.feed(text.decode("utf-8", "replace"))
 
 
-def prepare() -> None:
-    """Start llama.cpp's backends and take over its log; once in a process, before a load."""
+def prepare(echo: Callable[[str], None] | None = None) -> None:
+    """Start llama.cpp's backends and take over its log; `echo` is given each line of it."""
+    _log.echo = echo
     llama_cpp.llama_log_set(_take_log, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
 
@@ -73,7 +73,7 @@ class Session:
     ) -> None:
         started = time.monotonic()
         header = read_header(settings.model)
-        _check(settings, header)
+        check(settings, header, int(llama_cpp.llama_max_devices()))
         self._cancelled = cancelled
         self._model: Any = None
         self._context: Any = None
@@ -82,14 +82,14 @@ class Session:
         try:
             self._load(settings, header, on_progress)
             self._make_context(settings)
+            self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+            self._formatter = self._make_formatter(header)
         except BaseException:
             self.close()
             raise
-        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_ctx = int(llama_cpp.llama_n_ctx(self._context))
-        self._n_batch = settings.n_batch
+        self._n_batch = int(llama_cpp.llama_n_batch(self._context))
         self._piece = ctypes.create_string_buffer(1024)
-        self._formatter = self._make_formatter(header)
         self.model = LoadedModel(
             settings=settings,
             n_ctx=self._n_ctx,
@@ -144,6 +144,8 @@ class Session:
                 f"{_log.last_error() or 'it gives no reason'}. See whether the file is whole and "
                 "whether it fits: fewer GPU layers or a smaller context need less memory."
             )
+        if not llama_cpp.llama_model_has_decoder(self._model):
+            raise EngineError(f"{header.path.name} makes embeddings; it cannot write a reply.")
 
     def _make_context(self, settings: LoadSettings) -> None:
         threads = settings.threads or psutil.cpu_count(logical=False) or 1
@@ -182,8 +184,7 @@ class Session:
                 eos_token=special(llama_cpp.llama_vocab_eos(self._vocab)),
                 bos_token=special(llama_cpp.llama_vocab_bos(self._vocab)),
             )
-        except Exception as error:
-            self.close()
+        except Exception as error:  # a template is a program from a file
             raise EngineError(
                 f"The chat template in {header.path.name} cannot be read ({error}). "
                 "Choose another file of this model."
@@ -195,8 +196,10 @@ class Session:
         Raises EngineError when the conversation does not fit the context or llama.cpp refuses.
         """
         self._cancelled = cancelled
-        started = time.monotonic()
+        watch = ReplyStopwatch()
         prompt = self._tokenize(self._format(request.messages))
+        if not prompt:
+            raise EngineError("The conversation is empty; write something first.")
         if len(prompt) >= self._n_ctx:
             raise EngineError(
                 f"The conversation is {len(prompt)} tokens long and the context holds "
@@ -204,31 +207,13 @@ class Session:
             )
         n_cached = self._keep_common_prefix(prompt)
         yield PrefillProgressed(n_cached, len(prompt), n_cached)
-        finished = yield from self._prefill(prompt, n_cached)
-        prefill_s = time.monotonic() - started
-        n_new = len(prompt) - n_cached
-        reply = _Reply(n_prompt=len(prompt), n_cached=n_cached, started=started)
-        decode_started = time.monotonic()
-        if finished:
-            reason = yield from self._generate(request.sampling, reply)
+        watch.begins_to_read(len(prompt), n_cached)
+        if (yield from self._prefill(prompt, n_cached)):
+            watch.has_read()
+            reason = yield from self._generate(request.sampling, watch)
         else:
             reason = FinishReason.CANCELLED
-        decode_s = time.monotonic() - decode_started
-        yield ReplyFinished(
-            ReplyStats(
-                finish_reason=reason,
-                n_prompt=reply.n_prompt,
-                n_cached=n_cached,
-                n_gen=reply.n_gen,
-                ttft_s=reply.ttft_s,
-                pp_tps=n_new / prefill_s if finished and prefill_s > 0 else None,
-                tg_tps=(reply.n_gen - 1) / reply.decode_s
-                if reply.n_gen > 1 and reply.decode_s > 0
-                else None,
-                prefill_s=prefill_s,
-                decode_s=decode_s,
-            )
-        )
+        yield ReplyFinished(watch.stats(reason))
 
     def _format(self, messages: tuple[ChatMessage, ...]) -> str:
         listed: Any = [{"role": m.role, "content": m.content} for m in messages]
@@ -260,14 +245,24 @@ class Session:
             if ours != theirs:
                 break
             shared += 1
-        memory = llama_cpp.llama_get_memory(self._context)
-        if shared < len(self._in_cache) and not llama_cpp.llama_memory_seq_rm(
-            memory, 0, shared, -1
-        ):
-            llama_cpp.llama_memory_clear(memory, True)
-            shared = 0
+        if shared < len(self._in_cache):
+            memory = llama_cpp.llama_get_memory(self._context)
+            if self._window_is_gone(memory, shared) or not llama_cpp.llama_memory_seq_rm(
+                memory, 0, shared, -1
+            ):
+                self._forget()
         del self._in_cache[shared:]
-        return shared
+        return len(self._in_cache)
+
+    def _window_is_gone(self, memory: Any, shared: int) -> bool:
+        """Whether going back to `shared` needs what a sliding window or a state has let go."""
+        oldest = llama_cpp.llama_memory_seq_pos_min(memory, 0)
+        n_swa = llama_cpp.llama_model_n_swa(self._model)
+        return bool(oldest > 0 and oldest >= shared - n_swa)
+
+    def _forget(self) -> None:
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
+        self._in_cache.clear()
 
     def _prefill(
         self, prompt: list[int], n_cached: int
@@ -276,6 +271,8 @@ class Session:
         for begin in range(n_cached, len(prompt), self._n_batch):
             if self._cancelled() or not self._decode(prompt[begin : begin + self._n_batch]):
                 return False
+            if len(self._in_cache) == len(prompt):
+                llama_cpp.llama_synchronize(self._context)  # A card may still be at work on it.
             yield PrefillProgressed(len(self._in_cache), len(prompt), n_cached)
         return True
 
@@ -288,7 +285,8 @@ class Session:
             self._in_cache += tokens
             return True
         memory = llama_cpp.llama_get_memory(self._context)
-        llama_cpp.llama_memory_seq_rm(memory, 0, len(self._in_cache), -1)
+        if not llama_cpp.llama_memory_seq_rm(memory, 0, len(self._in_cache), -1):
+            self._forget()
         if status == 2 or self._cancelled():
             return False
         raise EngineError(
@@ -297,25 +295,32 @@ class Session:
         )
 
     def _generate(
-        self, sampling: Sampling, reply: "_Reply"
+        self, sampling: Sampling, watch: ReplyStopwatch
     ) -> Generator[TextGenerated, None, FinishReason]:
         chain = self._make_chain(sampling)
-        accumulate = codecs.getincrementaldecoder("utf-8")("replace").decode
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         try:
-            while True:
+            reason: FinishReason | None = None
+            while reason is None:
                 if self._cancelled():
-                    return FinishReason.CANCELLED
+                    reason = FinishReason.CANCELLED
+                    break
                 token = llama_cpp.llama_sampler_sample(chain, self._context, -1)
-                reply.took_token()
+                watch.took_token()
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token) and not sampling.ignore_eos:
-                    return FinishReason.STOP
-                text = accumulate(self._bytes_of(token))
+                    reason = FinishReason.STOP
+                    break
+                text = decoder.decode(self._bytes_of(token))
                 if text:
-                    yield TextGenerated(text, reply.n_gen)
-                if reply.n_gen == sampling.max_tokens or len(self._in_cache) + 1 >= self._n_ctx:
-                    return FinishReason.LENGTH
-                if not self._decode([token]):
-                    return FinishReason.CANCELLED
+                    yield TextGenerated(text, watch.n_gen)
+                if watch.n_gen == sampling.max_tokens or len(self._in_cache) + 1 >= self._n_ctx:
+                    reason = FinishReason.LENGTH
+                elif not self._decode([token]):
+                    reason = FinishReason.CANCELLED
+            rest = decoder.decode(b"", final=True)
+            if rest:
+                yield TextGenerated(rest, watch.n_gen)
+            return reason
         finally:
             llama_cpp.llama_sampler_free(chain)
 
@@ -352,66 +357,4 @@ class Session:
             bias.token, bias.bias = token, float("-inf")
         llama_cpp.llama_sampler_chain_add(
             chain, llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(ends), biases)
-        )
-
-
-class _Reply:
-    """Counts one reply's tokens and times."""
-
-    def __init__(self, n_prompt: int, n_cached: int, started: float) -> None:
-        self.n_prompt = n_prompt
-        self.n_cached = n_cached
-        self.n_gen = 0
-        self.ttft_s: float | None = None
-        self._started = started
-        self._first = self._last = 0.0
-
-    @property
-    def decode_s(self) -> float:
-        """Seconds from the first token to the last."""
-        return self._last - self._first
-
-    def took_token(self) -> None:
-        self.n_gen += 1
-        self._last = time.monotonic()
-        if self.ttft_s is None:
-            self._first = self._last
-            self.ttft_s = self._last - self._started
-
-
-def _check(settings: LoadSettings, header: GgufHeader) -> None:
-    """Refuse what llama.cpp would refuse later, or would end the process over."""
-    if header.arch == "clip":
-        raise EngineError(f"{header.path.name} is a projector (mmproj), not a language model.")
-    _check_cache(settings)
-    _check_sizes(settings)
-
-
-def _check_cache(settings: LoadSettings) -> None:
-    for name, value in (("type_k", settings.type_k), ("type_v", settings.type_v)):
-        if value not in KV_TYPES:
-            raise EngineError(f"{name} {value!r}: must be one of {', '.join(KV_TYPES)}.")
-    if settings.flash_attn not in FLASH_ATTN:
-        raise EngineError(f"flash_attn {settings.flash_attn!r}: must be on, off or auto.")
-    if settings.flash_attn == "off" and settings.type_v not in {"f32", "f16", "bf16"}:
-        raise EngineError(
-            f"A {settings.type_v} V cache needs flash attention; turn it on, or take f16 for V."
-        )
-    if settings.split_mode is SplitMode.TENSOR and settings.flash_attn == "off":
-        raise EngineError("Split mode tensor needs flash attention; turn it on.")
-
-
-def _check_sizes(settings: LoadSettings) -> None:
-    if not 16 <= settings.n_ctx <= 16_777_216:
-        raise EngineError(f"A context of {settings.n_ctx} tokens: must be from 16 to 16777216.")
-    if settings.n_batch < 1 or settings.n_ubatch < 1:
-        raise EngineError("n_batch and n_ubatch must be at least 1.")
-    if any(share < 0 for share in settings.tensor_split) or (
-        settings.tensor_split and sum(settings.tensor_split) <= 0
-    ):
-        raise EngineError("tensor_split: shares must not be negative, and one must be above 0.")
-    if len(settings.tensor_split) > llama_cpp.llama_max_devices():
-        raise EngineError(
-            f"tensor_split names {len(settings.tensor_split)} devices; llama.cpp takes at most "
-            f"{llama_cpp.llama_max_devices()}."
         )

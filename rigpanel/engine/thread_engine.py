@@ -23,9 +23,11 @@ class ThreadEngine(WorkerEngine):
         self._worker: EngineWorker | None = None
         self._unloaded = asyncio.Event()
 
-    def _take(self, event: Event) -> None:
-        """Take one event from the worker, on the loop's thread."""
-        super()._take(event)
+    def _take_from(self, worker: EngineWorker, event: Event) -> None:
+        """Take one event, unless it is from a worker that was given up."""
+        if worker is not self._worker:
+            return
+        self._take(event)
         if isinstance(event, Unloaded):
             self._unloaded.set()
 
@@ -37,10 +39,11 @@ class ThreadEngine(WorkerEngine):
 
         def emit(event: Event) -> None:
             with contextlib.suppress(RuntimeError):  # The loop is closed: nobody listens any more.
-                loop.call_soon_threadsafe(self._take, event)
+                loop.call_soon_threadsafe(self._take_from, worker, event)
 
-        self._worker = EngineWorker(emit)
-        self._worker.start()
+        worker = EngineWorker(emit)
+        self._worker = worker
+        worker.start()
 
     def _post(self, command: Command) -> None:
         if self._worker is not None:
@@ -58,15 +61,18 @@ class ThreadEngine(WorkerEngine):
 
     async def stop(self) -> None:
         """End the thread; raises EngineError when llama.cpp does not come back in 5 s."""
-        worker, self._worker = self._worker, None
-        if worker is None:
-            return
-        self.cancel()
-        worker.stop(0.0)
-        for _ in itertools.repeat(None, int(STOP_S / POLL_S)):
-            if not worker.alive:
-                break
-            await asyncio.sleep(POLL_S)
-        self._ended(None)
+        async with self._lifecycle:
+            worker = self._worker
+            if worker is None:
+                return
+            self.cancel()
+            worker.stop(0.0)
+            for _ in itertools.repeat(None, int(STOP_S / POLL_S)):
+                if not worker.alive:
+                    break
+                await asyncio.sleep(POLL_S)
+            self._worker = None
+            self._unloaded.set()
+            self._ended(None)
         if worker.alive:
             raise EngineError("llama.cpp did not stop within 5 s; it ends with the program.")

@@ -34,8 +34,13 @@ log = logging.getLogger(__name__)
 class EngineWorker:
     """Takes commands in order on a thread of its own; a cancel gets through at once."""
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, emit: Callable[[Event], None], echo: Callable[[str], None] | None = None
+    ) -> None:
+        """`emit` is called on the worker's thread; `echo` with each line llama.cpp logs."""
         self._emit = emit
+        self._echo = echo
+        self._prepared = False
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._cancelled_up_to = -1
         self._stopping = threading.Event()
@@ -68,7 +73,6 @@ class EngineWorker:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        prepare()
         while not isinstance(command := self._commands.get(), Quit):
             try:
                 self._obey(command)
@@ -82,6 +86,9 @@ class EngineWorker:
         self._unload()
 
     def _obey(self, command: Command) -> None:
+        if not self._prepared:
+            prepare(self._echo)
+            self._prepared = True
         if isinstance(command, Load):
             self._unload()
             self._session = Session(

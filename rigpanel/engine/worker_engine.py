@@ -40,6 +40,9 @@ class WorkerEngine(Engine):
         self._status = EngineStatus(EngineState.STOPPED)
         self._listeners: list[Callable[[EngineStatus], None]] = []
         self._job = 0
+        self._cancelled_job = 0
+        self._lifecycle = asyncio.Lock()
+        """Held while the worker is brought to life or ended, so that neither meets half of it."""
         self._loading: asyncio.Future[LoadedModel] | None = None
         self._on_progress: Callable[[float], None] | None = None
         self._reply: asyncio.Queue[ReplyEvent | EngineError] | None = None
@@ -68,20 +71,23 @@ class WorkerEngine(Engine):
         self._refuse_when_busy()
         self._loading = asyncio.get_running_loop().create_future()
         self._on_progress = on_progress
+        self._job += 1
         self._set(EngineStatus(EngineState.LOADING))
+        posted = False
         try:
-            await self._start()
-            self._job += 1
-            self._post(Load(self._job, settings))
+            async with self._lifecycle:
+                await self._start()
+                self._refuse_when_cancelled()
+                self._post(Load(self._job, settings))
+                posted = True
             return await self._loading
-        except EngineDiedError:
-            raise
-        except EngineError:
-            if self._status.state is EngineState.LOADING:
-                self._set(EngineStatus(EngineState.EMPTY))
+        except asyncio.CancelledError:
+            self.cancel()
             raise
         finally:
-            self._loading = None
+            self._loading = self._on_progress = None
+            if not posted and self._status.state is EngineState.LOADING:
+                self._set(EngineStatus(EngineState.EMPTY))
 
     async def chat(self, request: ChatRequest) -> AsyncIterator[ReplyEvent]:
         """Generate one reply; see Engine."""
@@ -102,13 +108,22 @@ class WorkerEngine(Engine):
                     raise event
                 yield event
         finally:
-            if not ended:
+            if not ended:  # Whoever listened left early: the next reply must find the engine idle.
                 self.cancel()
+            while not ended:
+                ended = isinstance(await events.get(), (ReplyFinished, EngineError))
+            if self._reply is events:  # One left at its last event is closed some time later.
+                self._reply = None
 
     def cancel(self) -> None:
         """Stop the load or reply under way."""
         if self._status.state in {EngineState.LOADING, EngineState.GENERATING}:
+            self._cancelled_job = self._job
             self._post(Cancel(self._job))
+
+    def _refuse_when_cancelled(self) -> None:
+        if self._cancelled_job >= self._job:
+            raise LoadCancelledError("The load was cancelled.")
 
     def _refuse_when_busy(self) -> None:
         if self._status.state is EngineState.LOADING:
