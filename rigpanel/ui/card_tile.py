@@ -97,13 +97,16 @@ class CardTile(QWidget):
         theme = self._theme
         state = QColor(state_colour(self._state, theme))
         calm = self._state in {CardState.OK, CardState.UNKNOWN}
-        painter.setPen(QPen(QColor(theme.border) if calm else state, 1.0 if calm else 1.5))
+        thick = 1.0 if calm else 2.0
+        edge = QRectF(self.rect()).adjusted(thick / 2, thick / 2, -thick / 2, -thick / 2)
+        painter.setPen(QPen(QColor(theme.border) if calm else state, thick))
         painter.setBrush(QColor(theme.surface))
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 10, 10)
+        painter.drawRoundedRect(edge, 10, 10)
         if self._state in {CardState.HOT, CardState.THROTTLING}:
             state.setAlpha(26)
             painter.setBrush(state)
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 10, 10)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.drawRoundedRect(edge, 10, 10)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._colour)
         painter.drawRoundedRect(QRectF(PAD, 11, 4, 16), 2, 2)

@@ -69,7 +69,7 @@ class MarkdownRenderer:
 
     def to_html(self, text: str) -> str:
         """Return the HTML of one message."""
-        return f"<style>{self._style()}</style>{self._markdown.render(text)}"
+        return f"<style>{self._style()}</style>{self._markdown.render(text).rstrip()}"
 
     def _style(self) -> str:
         t = self._theme

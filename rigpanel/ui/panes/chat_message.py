@@ -63,16 +63,15 @@ class ChatMessageView(QFrame):
         self.role = role
         self.text = text
         self._renderer = renderer
-        self._rendered = ""
         by_person = role == "user"
         if by_person:
             named(self, "bubble")
         rows = column(margins=(12, 8, 12, 10) if by_person else (12, 4, 12, 4), spacing=4)
         self.setLayout(rows)
         rows.addWidget(named(QLabel(author), "section"))
-        self._browser = MessageText()
-        self._browser.setAccessibleName(f"Message of {author}")
-        rows.addWidget(self._browser)
+        self.browser = MessageText()
+        self.browser.setAccessibleName(f"Message of {author}")
+        rows.addWidget(self.browser)
         foot = QHBoxLayout()
         foot.setSpacing(12)
         self._note: QLabel = label("", "muted")
@@ -96,9 +95,9 @@ class ChatMessageView(QFrame):
         if not self._soon.isActive():
             self._soon.setInterval(max(RENDER_MS, len(self.text) // 20))
             self._soon.start()
-        if self._browser.textCursor().hasSelection():
+        if self.browser.textCursor().hasSelection():
             return  # Laying out now would take the reader's selection away.
-        cursor = QTextCursor(self._browser.document())
+        cursor = QTextCursor(self.browser.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text)
 
@@ -111,8 +110,7 @@ class ChatMessageView(QFrame):
     def set_renderer(self, renderer: MarkdownRenderer) -> None:
         """Draw in another theme."""
         self._renderer = renderer
-        self._rendered = ""
-        self._render()
+        self._lay_out()
 
     def set_note(self, note: str, *, error: bool = False) -> None:
         """Show a line under the text."""
@@ -127,7 +125,7 @@ class ChatMessageView(QFrame):
 
     def shown_text(self) -> str:
         """Return the text as a reader sees it."""
-        return self._browser.toPlainText()
+        return self.browser.toPlainText()
 
     @Slot()
     def copy(self) -> None:
@@ -136,11 +134,13 @@ class ChatMessageView(QFrame):
 
     @Slot()
     def _render(self) -> None:
-        if self._browser.textCursor().hasSelection() and self._rendered:
+        if self.browser.textCursor().hasSelection():
             self._soon.start()
-            return
-        if self.role == "user":
-            self._browser.setPlainText(self.text)
         else:
-            self._browser.setHtml(self._renderer.to_html(self.text))
-        self._rendered = self.text
+            self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self.role == "user":
+            self.browser.setPlainText(self.text)
+        else:
+            self.browser.setHtml(self._renderer.to_html(self.text))

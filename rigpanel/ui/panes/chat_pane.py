@@ -41,6 +41,7 @@ class ChatPane(QWidget):
         self._model: LoadedModel | None = engine.status.model
         self._reply: ChatMessageView | None = None
         self._follow = True
+        self._send_next = False
         self.views: list[ChatMessageView] = []
         """The messages, oldest first."""
         self._build()
@@ -67,8 +68,10 @@ class ChatPane(QWidget):
     def send(self) -> None:
         """Send what is written; the reply streams in below."""
         text = self.composer.toPlainText().strip()
-        ready = self._engine.status.state is EngineState.READY and self._reply is None
-        if not text or not ready:
+        if not text or self._engine.status.state is not EngineState.READY:
+            return
+        if self._reply is not None:
+            self._send_next = True  # the last reply's figures are still on their way
             return
         self.composer.clear()
         self._follow = True
@@ -222,6 +225,7 @@ class ChatPane(QWidget):
             if n_ctx is not None:
                 self._used.setText(f"Context {stats.n_prompt + stats.n_gen} / {n_ctx} tokens")
         self._enable()
+        self._send_what_waits()
 
     @Slot(str)
     def _take_failure(self, sentence: str) -> None:
@@ -231,6 +235,12 @@ class ChatPane(QWidget):
             self._reply.set_note(CUT_OFF if gone else sentence, error=True)
             self._reply = None
         self._enable()
+        self._send_what_waits()
+
+    def _send_what_waits(self) -> None:
+        if self._send_next:
+            self._send_next = False
+            self.send()
 
     @Slot(object)
     def _take_model(self, model: LoadedModel) -> None:
