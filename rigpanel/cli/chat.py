@@ -14,6 +14,7 @@ from rigpanel.engine.messages import (
     ChatMessage,
     ChatRequest,
     EngineError,
+    EngineState,
     LoadedModel,
     ReplyFinished,
     ReplyStats,
@@ -31,6 +32,8 @@ from rigpanel.rig.source import RigSource
 from rigpanel.watch.energy import energy_between
 
 DEFAULT_CTX = 4096
+INTERRUPTED = 130
+"""Exit status after Ctrl+C, as shells have it (128 + SIGINT)."""
 MAX_SEED = 2**32 - 2
 
 
@@ -52,8 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Load the model in an engine process, chat, and end the engine."""
     header = read_header(options.model)
-    if options.json and options.prompt is None and sys.stdin.isatty():
-        raise UsageError("--json prints one reply: give the prompt with -p or on standard input")
+    prompt = _prompt(options)
     settings = LoadSettings(
         model=options.model,
         n_ctx=options.ctx or min(DEFAULT_CTX, header.n_ctx_train or DEFAULT_CTX),
@@ -62,9 +64,27 @@ def run(options: argparse.Namespace) -> int:
     )
     source = open_source(demo=False)
     try:
-        return asyncio.run(_Chat(options, source).run(settings))
+        return asyncio.run(_Chat(options, source).run(settings, prompt))
     finally:
         source.close()
+
+
+def _prompt(options: argparse.Namespace) -> str | None:
+    """Return what to say; None for an interactive chat. Raises UsageError."""
+    prompt: str | None = options.prompt
+    if prompt is None:
+        if sys.stdin is None:
+            raise UsageError("there is no standard input; give the prompt with -p")
+        if sys.stdin.isatty():
+            if options.json:
+                raise UsageError(
+                    "--json prints one reply: give the prompt with -p or on standard input"
+                )
+            return None
+        prompt = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+    if not prompt.strip():
+        raise UsageError("the prompt is empty; give it with -p or on standard input")
+    return prompt
 
 
 class _Chat:
@@ -80,40 +100,48 @@ class _Chat:
             max_tokens=options.max_tokens,
             ignore_eos=options.ignore_eos,
         )
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = False
         self._messages: list[ChatMessage] = []
         if options.system:
             self._messages.append(ChatMessage("system", options.system))
 
-    async def run(self, settings: LoadSettings) -> int:
+    async def run(self, settings: LoadSettings, prompt: str | None) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupted)
+        self._task = asyncio.current_task()
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        loop.add_signal_handler(signal.SIGTERM, self._quit)
         try:
             model = await self._engine.load(settings, _show_progress)
             _say(f"{model.name}: {model.file_type}, context {model.n_ctx}")
-            prompt = self._options.prompt
-            if prompt is None and not sys.stdin.isatty():
-                prompt = sys.stdin.read().strip()
+            if model.template != "file":
+                _say(f"Chat template: {model.template}")
             if prompt is not None:
-                if not prompt:
-                    raise UsageError("the prompt is empty")
                 await self._reply(prompt, model)
-                return 0
-            await self._interactive(model)
-            return 0
+            else:
+                await self._interactive(model)
+        except asyncio.CancelledError:
+            return INTERRUPTED
         finally:
             await self._engine.stop()
+        return 0
 
     def _interrupted(self) -> None:
-        """Stop the reply under way; between replies, end the command."""
-        self._engine.cancel()
+        """Stop the load or reply under way; asked again, or between replies, end the command."""
+        busy = self._engine.status.state in {EngineState.LOADING, EngineState.GENERATING}
+        if busy and not self._cancelling:
+            self._cancelling = True
+            self._engine.cancel()
+        else:
+            self._quit()
+
+    def _quit(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     async def _interactive(self, model: LoadedModel) -> None:
         _say("Write a message; an empty line or Ctrl+D ends.")
-        while True:
-            line = await asyncio.to_thread(_ask)
-            if not line:
-                return
+        while line := await _ask():
             try:
                 await self._reply(line, model)
             except EngineError as error:
@@ -122,6 +150,7 @@ class _Chat:
                 _say(str(error))
 
     async def _reply(self, prompt: str, model: LoadedModel) -> None:
+        self._cancelling = False
         before = await asyncio.to_thread(self._source.read)
         asked = [*self._messages, ChatMessage("user", prompt)]
         text = ""
@@ -206,11 +235,18 @@ def _show_progress(fraction: float) -> None:
         sys.stderr.flush()
 
 
-def _ask() -> str:
+async def _ask() -> str:
+    """Return a line from the terminal, or "" at its end; Ctrl+C gets through while it waits."""
+    sys.stderr.write("> ")
+    sys.stderr.flush()
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), ready.set)
     try:
-        return input("> ").strip()
-    except EOFError:
-        return ""
+        await ready.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline().strip()
 
 
 def _say(text: str) -> None:
