@@ -213,6 +213,7 @@ class MainWindow(QMainWindow):
             ("Ctrl+O", self.load_pane.choose_file),
             ("Ctrl+N", self._new_chat),
             ("Ctrl+L", self._write),
+            ("Ctrl+Shift+C", self.chat_pane.copy_last_reply),
             ("Ctrl+B", self.toggle_loader),
             ("Ctrl+Q", self.quit_requested),
             ("Ctrl+1", self._show_rig),

@@ -56,7 +56,7 @@ def test_from_the_icon_to_the_cards(
         return children_of(panel.pid)
 
     wait_for("the engine to start", loads)
-    desktop.key("ctrl+m")
+    desktop.key("ctrl+l")
     desktop.type("How warm are the cards?")
 
     def first_text() -> str:

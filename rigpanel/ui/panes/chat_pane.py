@@ -2,7 +2,7 @@
 """The chat pane: what was said, a streamed reply with its figures, and where to write."""
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
 
 from rigpanel.engine.messages import (
@@ -101,6 +101,13 @@ class ChatPane(QWidget):
             self._stop_reply()
         else:
             super().keyPressEvent(event)
+
+    @Slot()
+    def copy_last_reply(self) -> None:
+        """Put the last reply on the clipboard, as far as it has come (Ctrl+Shift+C)."""
+        replies = [view.text for view in self.views if view.role == "assistant"]
+        if replies:
+            QGuiApplication.clipboard().setText(replies[-1])
 
     def _turns(self) -> tuple[ChatMessage, ...]:
         """Return what was said, without questions that were never answered."""

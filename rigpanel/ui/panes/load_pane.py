@@ -92,6 +92,7 @@ class LoadPane(QWidget):
         )
         if path:
             self.set_model_path(path)
+            self.path.setFocus()
 
     @Slot()
     def load(self) -> None:
