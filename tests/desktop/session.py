@@ -99,14 +99,36 @@ class DesktopSession:
         )
         return done.stdout
 
-    def start_tray(self) -> None:
+    def start_tray(self) -> "subprocess.Popen[bytes]":
         """Start a panel with a tray and wait until it hosts icons."""
-        self.start(["xfce4-panel", "--disable-wm-check"])
+        panel = self.start(["xfce4-panel", "--disable-wm-check"])
         wait_for("the tray", lambda: "true" in self._watcher("IsStatusNotifierHostRegistered"))
+        return panel
 
     def tray_items(self) -> str:
         """Return the items the tray shows, as the watcher lists them."""
         return self._watcher("RegisteredStatusNotifierItems")
+
+    def tray_tooltip(self) -> str:
+        """Return what the tray shows when the pointer rests on the icon; nothing without one."""
+        get = ("org.freedesktop.DBus.Properties.Get", "org.kde.StatusNotifierItem", "ToolTip")
+        return self._tray_icon("/StatusNotifierItem", *get)
+
+    def click_tray(self) -> None:
+        """Click the icon, as the tray tells it."""
+        self._tray_icon("/StatusNotifierItem", "org.kde.StatusNotifierItem.Activate", "0", "0")
+
+    def choose_in_tray(self, entry: str) -> None:
+        """Choose an entry of the icon's menu, as the tray tells it."""
+        menu = "com.canonical.dbusmenu"
+        layout = self._tray_icon("/MenuBar", f"{menu}.GetLayout", "0", "--", "-1", "[]")
+        found = re.search(rf"\((\d+), {{[^}}]*'label': <'_?{entry}'>", layout)
+        assert found, f"no entry {entry!r} in {layout}"
+        self._tray_icon("/MenuBar", f"{menu}.Event", found[1], "clicked", "<''>", "0")
+
+    def displayed(self) -> int:
+        """Return how many notifications stand on the screen."""
+        return int(self.run("dunstctl", "count", "displayed"))
 
     def notifications(self) -> list[dict[str, str]]:
         """Close what is shown and return all notifications there were, newest first."""
@@ -135,6 +157,12 @@ class DesktopSession:
         window = wait_for("the panel's window", self.windows)[-1]
         self.run("xdotool", "windowactivate", "--sync", window)
 
+    def close_window(self) -> None:
+        """Close the panel's window with the keyboard, if one is to be seen."""
+        for window in self.windows()[-1:]:
+            self.run("xdotool", "windowactivate", "--sync", window)
+            self.key("alt+F4")
+
     def clipboard(self) -> str:
         """Return the text on the clipboard."""
         code = (
@@ -149,6 +177,13 @@ class DesktopSession:
             "/StatusNotifierWatcher", "--method", "org.freedesktop.DBus.Properties.Get",
             WATCHER, name,
         )  # fmt: skip
+
+    def _tray_icon(self, path: str, method: str, *arguments: str) -> str:
+        owner = re.search(r"'(:[\d.]+)", self.tray_items())
+        if owner is None:
+            return ""
+        command = ["gdbus", "call", "--session", "--dest", owner[1], "--object-path", path]
+        return self.run(*command, "--method", method, *arguments)
 
     def _start_display(self) -> None:
         reading, writing = os.pipe()
