@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Alerts: above 85 °C for 3 s raises, below 82 °C clears, and blindness does neither."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
@@ -50,6 +51,45 @@ def test_blindness_neither_raises_nor_clears() -> None:
     story += [(4.0, Missing.READ_FAILED), (60.0, Missing.GPU_LOST), (61.0, 90.0)]
     assert transitions(story) == [(3.0, True)]
     assert transitions([(0.0, Missing.READ_FAILED), (9.0, Missing.READ_FAILED)]) == []
+
+
+def test_a_beat_that_trembles_does_not_cost_a_second() -> None:
+    assert transitions([(0.004, 86.0), (1.0, 86.0), (2.0, 86.0), (3.0, 86.0)]) == [(3.0, True)]
+
+
+def test_a_clock_set_back_neither_raises_early_nor_never() -> None:
+    story = [(1000.0, 90.0), (10.0, 90.0), (12.0, 90.0), (13.0, 90.0)]
+    assert transitions(story) == [(13.0, True)]
+
+
+def test_not_a_number_is_no_temperature() -> None:
+    story = [(0.0, math.nan), (9.0, math.nan), (10.0, 90.0), (13.0, 90.0), (14.0, math.nan)]
+    assert transitions(story) == [(13.0, True)]
+
+
+def test_a_lost_card_that_cannot_be_read_yet_is_not_back() -> None:
+    book = AlertBook()
+    book.step([card(Missing.GPU_LOST)], 0.0)
+    assert book.step([card(Missing.READ_FAILED)], 1.0) == ()
+    (back,) = book.step([card(Missing.NOT_SUPPORTED)], 2.0)
+    assert not back.raised
+
+
+def test_a_hot_card_that_is_lost_stays_hot_until_it_is_seen_cool() -> None:
+    book = AlertBook(Thresholds(hold_s=0.0))
+    book.step([card(90.0)], 0.0)
+    book.step([card(Missing.GPU_LOST)], 1.0)
+    assert {alert.kind for alert in book.standing} == {AlertKind.HOT, AlertKind.LOST}
+    book.step([card(40.0)], 2.0)
+    assert book.standing == ()
+    assert [alert.kind for alert in book.past] == [AlertKind.HOT, AlertKind.LOST]
+
+
+def test_the_past_is_bounded() -> None:
+    book = AlertBook(Thresholds(hold_s=0.0), keep=3)
+    for second in range(20):
+        book.step([card(90.0 if second % 2 == 0 else 40.0)], float(second))
+    assert [alert.raised_at_s for alert in book.past] == [14.0, 16.0, 18.0]
 
 
 def test_the_sentence_names_the_card_and_what_to_do() -> None:
