@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -39,7 +40,7 @@ from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
-from rigpanel.ui.theme_apply import apply_theme
+from rigpanel.ui.theme_apply import apply_theme, lay_ground
 from rigpanel.ui.tray import Tray
 from rigpanel.watch.alerts import AlertBook, Thresholds
 from rigpanel.watch.sampler import Sampler
@@ -57,6 +58,8 @@ DRAWN_S = 0.5
 TRAY_PATIENCE_MS = 8000
 """At a login the tray may come later than the panel that is to start in it."""
 SAMPLER_END_S = 3.0
+STARTED_MS = 2000
+"""By then the first frame has been painted."""
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +110,14 @@ class Panel(QObject):
         elif not self._tray.available:
             QTimer.singleShot(TRAY_PATIENCE_MS, self, self._show_without_tray)
         self._sampler.start()
+        QTimer.singleShot(STARTED_MS, self, self._started)
         await self._quitting.wait()
         await self._quit_in_stages()
+
+    @Slot()
+    def _started(self) -> None:
+        gc.freeze()
+        gc.enable()
 
     @Slot()
     def quit(self) -> None:
@@ -229,6 +238,7 @@ def _log_what_nobody_caught() -> None:
 
 def run_panel(*, demo: bool, minimized: bool, pane: str) -> int:
     """Open the panel and return its exit status once it is quit; raises AlreadyRunsError."""
+    gc.disable()  # Nothing of a start is garbage; looking for it would delay the first frame.
     app = _application(sys.argv[:1])
     instance = InstanceServer()
     if not instance.listen():
@@ -240,10 +250,11 @@ def run_panel(*, demo: bool, minimized: bool, pane: str) -> int:
     settings = SettingsStore(paths.config_dir() / "settings.toml")
     for problem in settings.problems:
         log.warning("%s", problem)
-    apply_theme(app, settings.get(THEME))
+    lay_ground(app, settings.get(THEME))
 
     async def main() -> None:
         panel = Panel(settings, instance, demo=demo)
+        apply_theme(app, settings.get(THEME))
         panel.window.show_pane(pane)
         _Signals(panel)
         await panel.run(minimized=minimized)

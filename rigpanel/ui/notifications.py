@@ -9,14 +9,15 @@ Python it cannot send the unsigned number that Notify begins with; dbus-fast run
 import asyncio
 import html
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dbus_fast import BusType, Message, MessageType, Variant
-from dbus_fast.aio import MessageBus
 from PySide6.QtCore import QObject, Slot
 
 from rigpanel.watch.alerts import Alert, AlertKind, Transition
 from rigpanel.watch.tick import Tick
+
+if TYPE_CHECKING:
+    from dbus_fast.aio import MessageBus
 
 SERVICE = "org.freedesktop.Notifications"
 PATH = "/org/freedesktop/Notifications"
@@ -95,6 +96,8 @@ class Notifier(QObject):
             await self._notify(alert, f"{alert.card} {_END[alert.kind]}{mark}", body, NORMAL)
 
     async def _notify(self, alert: Alert, title: str, body: str, urgency: int) -> None:
+        from dbus_fast import Variant
+
         key = (alert.kind, alert.uuid)
         hints = {"urgency": Variant("y", urgency), "desktop-entry": Variant("s", "rigpanel")}
         expires_ms = STAYS_MS if urgency == CRITICAL else PASSES_MS
@@ -105,6 +108,9 @@ class Notifier(QObject):
             self._shown[key] = int(shown)
 
     async def _call(self, member: str, signature: str, arguments: list[Any]) -> list[Any]:
+        from dbus_fast import BusType, Message, MessageType
+        from dbus_fast.aio import MessageBus
+
         if self._bus is None or not self._bus.connected:
             self._bus = await MessageBus(bus_type=BusType.SESSION).connect()
         reply = await self._bus.call(

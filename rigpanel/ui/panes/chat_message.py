@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """One message of the chat: who said it, its text, and what it took."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QResizeEvent, QTextCursor, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QTextBrowser, QWidget
 
-from rigpanel.ui.markdown import MarkdownRenderer
 from rigpanel.ui.widgets import button, column, label, named, rename
+
+if TYPE_CHECKING:
+    from rigpanel.ui.markdown import MarkdownRenderer
 
 RENDER_MS = 200
 """While text streams, Markdown is laid out anew this often; between, text is just added."""
@@ -56,7 +60,7 @@ class ChatMessageView(QFrame):
         role: str,
         author: str,
         text: str,
-        renderer: MarkdownRenderer,
+        renderer: "MarkdownRenderer",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -107,7 +111,7 @@ class ChatMessageView(QFrame):
         self._render()
         self._copy.setVisible(bool(self.text))
 
-    def set_renderer(self, renderer: MarkdownRenderer) -> None:
+    def set_renderer(self, renderer: "MarkdownRenderer") -> None:
         """Draw in another theme."""
         self._renderer = renderer
         self._lay_out()

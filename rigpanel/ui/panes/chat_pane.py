@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The chat pane: what was said, a streamed reply with its figures, and where to write."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
@@ -16,11 +18,13 @@ from rigpanel.engine.messages import (
     ReplyStats,
 )
 from rigpanel.ui.bridges import EngineBridge
-from rigpanel.ui.markdown import MarkdownRenderer
 from rigpanel.ui.panes.chat_message import ChatMessageView
 from rigpanel.ui.panes.composer import Composer
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.widgets import button, centred, column, label, named, scroll_area
+
+if TYPE_CHECKING:
+    from rigpanel.ui.markdown import MarkdownRenderer
 
 NEAR_END_PX = 40
 COLUMN_PX = 860
@@ -37,7 +41,7 @@ class ChatPane(QWidget):
     def __init__(self, engine: EngineBridge, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._engine = engine
-        self._renderer = MarkdownRenderer(theme)
+        self._theme = theme
         self._model: LoadedModel | None = engine.status.model
         self._reply: ChatMessageView | None = None
         self._follow = True
@@ -55,9 +59,9 @@ class ChatPane(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         """Draw in another theme's colours."""
-        self._renderer = MarkdownRenderer(theme)
+        self._theme = theme
         for view in self.views:
-            view.set_renderer(self._renderer)
+            view.set_renderer(self._renderer())
 
     @Slot()
     def focus_composer(self) -> None:
@@ -189,8 +193,13 @@ class ChatPane(QWidget):
         rows.addWidget(self._frame)
         return foot
 
+    def _renderer(self) -> "MarkdownRenderer":
+        from rigpanel.ui.markdown import MarkdownRenderer  # not before there is something to draw
+
+        return MarkdownRenderer(self._theme)
+
     def _add(self, role: str, author: str, text: str) -> ChatMessageView:
-        view = ChatMessageView(role, author, text, self._renderer)
+        view = ChatMessageView(role, author, text, self._renderer())
         self.views.append(view)
         self._rows.insertWidget(self._rows.count() - 1, view)
         self._enable()
