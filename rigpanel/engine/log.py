@@ -8,6 +8,8 @@ from collections.abc import Callable
 from rigpanel.engine.messages import DeviceUse
 
 _BUFFER = re.compile(r":\s+(\S+)\s+(model|KV|RS|compute|output) buffer size\s*=\s*([\d.]+) MiB")
+_REASON = "error loading model: "
+_FAILURE = re.compile(r"error|fail|unable|cannot", re.IGNORECASE)
 _PART = {"model": 0, "KV": 1, "RS": 1, "compute": 2, "output": 2}
 
 
@@ -34,17 +36,19 @@ class LlamaLog:
                 device = "CPU" if device.endswith("_Host") else device
                 self._sizes.setdefault(device, [0.0, 0.0, 0.0])[_PART[found[2]]] += float(found[3])
 
-    def forget_sizes(self) -> None:
-        """Start counting a new load."""
+    def begin_load(self) -> None:
+        """Start anew, so that an earlier load's sizes and errors are not told of this one."""
         self._sizes.clear()
+        self.lines.clear()
 
     def devices(self) -> tuple[DeviceUse, ...]:
         """Return the memory reported for each device since the last load began, MiB."""
         return tuple(DeviceUse(name, *sizes) for name, sizes in sorted(self._sizes.items()))
 
     def last_error(self) -> str | None:
-        """Return the last line that speaks of a failure, if there is one."""
-        for line in reversed(self.lines):
-            if "error" in line.lower() or "failed" in line.lower():
-                return line.strip()
-        return None
+        """Return why llama.cpp failed, as far as its log since the load began tells."""
+        lines = [line.strip() for line in reversed(self.lines)]
+        for line in lines:
+            if _REASON in line:
+                return line.split(_REASON, 1)[1]
+        return next((line for line in lines if _FAILURE.search(line)), None)

@@ -78,7 +78,7 @@ class Session:
         self._model: Any = None
         self._context: Any = None
         self._in_cache: list[int] = []
-        _log.forget_sizes()
+        _log.begin_load()
         try:
             self._load(settings, header, on_progress)
             self._make_context(settings)

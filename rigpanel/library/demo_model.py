@@ -41,6 +41,8 @@ class DemoShape:
     n_ff: int = 256
     n_vocab: int = 1024
     n_ctx_train: int = 4096
+    exact: bool = False
+    """Weights in F32 in place of F16: what a reply says then hangs less on rounding."""
 
 
 def write_demo_model(path: Path, shape: DemoShape | None = None) -> Path:
@@ -72,7 +74,7 @@ def write_demo_model(path: Path, shape: DemoShape | None = None) -> Path:
 
 def _describe(writer: Any, shape: DemoShape) -> None:
     writer.add_name("rigpanel demo (random weights)")
-    writer.add_file_type(1)
+    writer.add_file_type(0 if shape.exact else 1)
     writer.add_context_length(shape.n_ctx_train)
     writer.add_embedding_length(shape.n_embd)
     writer.add_block_count(shape.n_layer)
@@ -112,15 +114,17 @@ def _add_vocabulary(writer: Any, n_vocab: int) -> None:
 def _add_tensors(writer: Any, shape: DemoShape) -> None:
     random = np.random.default_rng(SEED)
 
-    def matrix(rows: int, columns: int) -> npt.NDArray[np.float16]:
+    kind = np.float32 if shape.exact else np.float16
+
+    def matrix(rows: int, columns: int) -> npt.NDArray[Any]:
         drawn = random.standard_normal((rows, columns), dtype=np.float32)
-        scaled: npt.NDArray[np.float16] = (drawn * columns**-0.5).astype(np.float16)
+        scaled: npt.NDArray[Any] = (drawn * columns**-0.5).astype(kind)
         return scaled
 
     n_embd, head = shape.n_embd, shape.n_embd // shape.n_head
     n_kv = head * shape.n_head_kv
     output = matrix(shape.n_vocab, n_embd)
-    output[:259] *= np.float16(0.1)
+    output[:259] *= kind(0.1)
     writer.add_tensor("token_embd.weight", matrix(shape.n_vocab, n_embd))
     writer.add_tensor("output.weight", output)
     writer.add_tensor("output_norm.weight", np.ones(n_embd, np.float32))

@@ -6,34 +6,26 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
-    ChatMessage,
-    ChatRequest,
     EngineDiedError,
     EngineError,
     EngineState,
     FinishReason,
     LoadCancelledError,
     PrefillProgressed,
-    ReplyStats,
-    Sampling,
     TextGenerated,
 )
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-
-Kind = Callable[[], Engine]
+from tests.engine.driving import Kind, ask, reply, run
 
 
 @pytest.fixture(scope="module")
@@ -53,47 +45,10 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return chosen
 
 
-def run(kind: Kind, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    """Run `work` with an engine, stop it, and see that no thread or process stays."""
-    before = threading.active_count()
-    left: list[int] = []
-
-    async def main() -> None:
-        engine = kind()
-        try:
-            await work(engine)
-        finally:
-            pid = getattr(engine, "pid", None)
-            await engine.stop()
-            if pid is not None:
-                left.append(pid)
-
-    asyncio.run(main())
-    assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
-    end = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.01)
-    assert threading.active_count() == before
-
-
-def ask(text: str, **sampling: Any) -> ChatRequest:
-    return ChatRequest((ChatMessage("user", text),), Sampling(**sampling))
-
-
-async def reply(engine: Engine, request: ChatRequest) -> tuple[str, ReplyStats]:
-    text = ""
-    async for event in engine.chat(request):
-        if isinstance(event, TextGenerated):
-            text += event.text
-        elif not isinstance(event, PrefillProgressed):
-            return text, event.stats
-    raise AssertionError("the reply had no end")
-
-
 def test_a_model_is_loaded_and_chatted_with(kind: Kind, model: Path) -> None:
     async def work(engine: Engine) -> None:
         progress: list[float] = []
-        loaded = await engine.load(LoadSettings(model, n_ctx=1024), progress.append)
+        loaded = await engine.load(LoadSettings(model, threads=1, n_ctx=1024), progress.append)
         assert progress[-1] == 1.0
         assert (loaded.n_layer, loaded.n_ctx, loaded.template) == (4, 1024, "file")
         assert sum(use.weights_mib for use in loaded.devices) == pytest.approx(1.63, abs=0.1)
@@ -102,8 +57,7 @@ def test_a_model_is_loaded_and_chatted_with(kind: Kind, model: Path) -> None:
         assert (stats.n_gen, stats.finish_reason) == (20, FinishReason.LENGTH)
         assert stats.ttft_s is not None
         assert stats.ttft_s > 0
-        again, warm = await reply(engine, ask("hello", seed=7, max_tokens=20, ignore_eos=True))
-        assert again == text
+        _, warm = await reply(engine, ask("hello", seed=7, max_tokens=20, ignore_eos=True))
         assert warm.n_cached == stats.n_prompt - 1
 
     run(kind, work)
@@ -113,7 +67,7 @@ def test_a_full_context_ends_the_reply_and_a_long_prompt_is_refused(
     kind: Kind, model: Path
 ) -> None:
     async def work(engine: Engine) -> None:
-        await engine.load(LoadSettings(model, n_ctx=256), lambda _: None)
+        await engine.load(LoadSettings(model, threads=1, n_ctx=256), lambda _: None)
         _, stats = await reply(engine, ask("hello", ignore_eos=True))
         assert stats.finish_reason is FinishReason.LENGTH
         assert stats.n_prompt + stats.n_gen == 256
@@ -126,7 +80,7 @@ def test_a_full_context_ends_the_reply_and_a_long_prompt_is_refused(
 
 def test_stop_ends_a_reply_and_keeps_its_text(kind: Kind, big_model: Path) -> None:
     async def work(engine: Engine) -> None:
-        await engine.load(LoadSettings(big_model, n_ctx=2048), lambda _: None)
+        await engine.load(LoadSettings(big_model, threads=1, n_ctx=2048), lambda _: None)
         text = ""
         async for event in engine.chat(ask("hello", ignore_eos=True)):
             if isinstance(event, TextGenerated):
@@ -144,7 +98,9 @@ def test_stop_ends_a_reply_and_keeps_its_text(kind: Kind, big_model: Path) -> No
 
 def test_stop_ends_a_prompt_that_is_being_read(kind: Kind, big_model: Path) -> None:
     async def work(engine: Engine) -> None:
-        await engine.load(LoadSettings(big_model, n_ctx=4096, n_batch=64), lambda _: None)
+        await engine.load(
+            LoadSettings(big_model, threads=1, n_ctx=4096, n_batch=64), lambda _: None
+        )
         seen = 0
         async for event in engine.chat(ask("warm " * 700)):
             if isinstance(event, PrefillProgressed):
@@ -161,7 +117,7 @@ def test_stop_ends_a_prompt_that_is_being_read(kind: Kind, big_model: Path) -> N
 
 def test_a_load_can_be_cancelled(kind: Kind, big_model: Path) -> None:
     async def work(engine: Engine) -> None:
-        settings = LoadSettings(big_model, use_mmap=False)
+        settings = LoadSettings(big_model, threads=1, use_mmap=False)
         with pytest.raises(LoadCancelledError):
             await engine.load(settings, lambda _: engine.cancel())
         assert engine.status.state is EngineState.EMPTY
@@ -173,10 +129,10 @@ def test_a_load_can_be_cancelled(kind: Kind, big_model: Path) -> None:
 
 def test_one_thing_at_a_time(kind: Kind, model: Path) -> None:
     async def work(engine: Engine) -> None:
-        first = asyncio.create_task(engine.load(LoadSettings(model), lambda _: None))
+        first = asyncio.create_task(engine.load(LoadSettings(model, threads=1), lambda _: None))
         await asyncio.sleep(0)
         with pytest.raises(EngineError, match="being loaded"):
-            await engine.load(LoadSettings(model), lambda _: None)
+            await engine.load(LoadSettings(model, threads=1), lambda _: None)
         await first
         await engine.unload()
         with pytest.raises(EngineError, match="No model is loaded"):
@@ -197,8 +153,10 @@ def test_a_bad_file_is_a_sentence_and_the_engine_goes_on(
         with pytest.raises(EngineError, match="does not exist"):
             await engine.load(LoadSettings(tmp_path / "none.gguf"), lambda _: None)
         with pytest.raises(EngineError, match="needs flash attention"):
-            await engine.load(LoadSettings(model, type_v="q8_0", flash_attn="off"), lambda _: None)
-        await engine.load(LoadSettings(model), lambda _: None)
+            await engine.load(
+                LoadSettings(model, threads=1, type_v="q8_0", flash_attn="off"), lambda _: None
+            )
+        await engine.load(LoadSettings(model, threads=1), lambda _: None)
 
     run(kind, work)
 
@@ -208,7 +166,7 @@ def test_the_engines_death_is_told_and_costs_only_the_model(
     big_model: Path, number: signal.Signals
 ) -> None:
     async def work(engine: ProcessEngine) -> None:
-        await engine.load(LoadSettings(big_model), lambda _: None)
+        await engine.load(LoadSettings(big_model, threads=1), lambda _: None)
         text = ""
         with pytest.raises(EngineDiedError, match=number.name):  # noqa: PT012 - it dies in there
             async for event in engine.chat(ask("hello", ignore_eos=True)):
@@ -219,7 +177,7 @@ def test_the_engines_death_is_told_and_costs_only_the_model(
         assert text
         assert engine.status.state is EngineState.STOPPED
         assert number.name in (engine.status.problem or "")
-        await engine.load(LoadSettings(big_model), lambda _: None)
+        await engine.load(LoadSettings(big_model, threads=1), lambda _: None)
         assert engine.status.problem is None
 
     run(ProcessEngine, work)

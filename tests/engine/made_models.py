@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Models made to say a known text, to crash llama.cpp, or to forget: real files all."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from rigpanel.library import demo_model
+from rigpanel.library.demo_model import DemoShape, write_demo_model
+
+BYTES_FROM = 3
+"""Token of byte 0 in the demo vocabulary; the other bytes follow."""
+END = 2
+NEWLINE = BYTES_FROM + 0x0A
+"""Last token of every prompt the demo template writes."""
+
+
+def model_that_says(path: Path, text: bytes) -> Path:
+    """Write a model whose greedy reply is `text`, a token a byte, each byte at most once.
+
+    Its blocks add nothing, so the last token alone decides: the output row of the token that
+    follows is the embedding of the one before.
+    """
+    write_demo_model(path)
+    chain = [NEWLINE, *(BYTES_FROM + value for value in text), END]
+    assert len(set(chain)) == len(chain)
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path, "r+").tensors}
+    for name, data in tensors.items():
+        if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            data[:] = 0
+    tensors["output.weight"][:] = 0
+    for now, after in itertools.pairwise(chain):
+        tensors["output.weight"][after] += 10 * tensors["token_embd.weight"][now]
+    return path
+
+
+def model_with(path: Path, key: str, value: int) -> Path:
+    """Write a demo model with one number of its header changed."""
+    write_demo_model(path)
+    reader = gguf.GGUFReader(path, "r+")
+    reader.fields[key].parts[-1][0] = value
+    reader.data.flush()
+    return path
+
+
+def model_with_bytes(path: Path, old: bytes, new: bytes) -> Path:
+    """Write a demo model with some of its bytes replaced by as many others."""
+    assert len(old) == len(new)
+    data = write_demo_model(path).read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    return path
+
+
+def model_with_template(path: Path, template: str) -> Path:
+    """Write a demo model with another chat template, no longer than its own."""
+    own = demo_model.TEMPLATE
+    comment = len(own) - len(template) - len("{##}")
+    assert comment >= 0
+    padded = template + "{#" + " " * comment + "#}"
+    return model_with_bytes(path, own.encode(), padded.encode())
+
+
+def model_with_a_window(path: Path, window: int) -> Path:
+    """Write a model whose layers see the last `window` tokens only (all but each fourth)."""
+    shape = DemoShape()
+    writer: Any = gguf.GGUFWriter(path, "cohere2")
+    demo_model._describe(writer, shape)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_logit_scale(1.0)
+    writer.add_sliding_window(window)
+    writer.add_key_length(shape.n_embd // shape.n_head)
+    writer.add_value_length(shape.n_embd // shape.n_head)
+    demo_model._add_vocabulary(writer, shape.n_vocab)
+    random = np.random.default_rng(7)
+
+    def add(name: str, rows: int, columns: int) -> None:
+        drawn = random.standard_normal((rows, columns), dtype=np.float32) * columns**-0.5
+        writer.add_tensor(name, drawn)
+
+    n_kv = shape.n_embd // shape.n_head * shape.n_head_kv
+    add("token_embd.weight", shape.n_vocab, shape.n_embd)
+    writer.add_tensor("output_norm.weight", np.ones(shape.n_embd, np.float32))
+    for layer in range(shape.n_layer):
+        block = f"blk.{layer}."
+        writer.add_tensor(block + "attn_norm.weight", np.ones(shape.n_embd, np.float32))
+        sizes: Sequence[tuple[str, int, int]] = (
+            ("attn_q", shape.n_embd, shape.n_embd),
+            ("attn_k", n_kv, shape.n_embd),
+            ("attn_v", n_kv, shape.n_embd),
+            ("attn_output", shape.n_embd, shape.n_embd),
+            ("ffn_gate", shape.n_ff, shape.n_embd),
+            ("ffn_up", shape.n_ff, shape.n_embd),
+            ("ffn_down", shape.n_embd, shape.n_ff),
+        )
+        for name, rows, columns in sizes:
+            add(f"{block}{name}.weight", rows, columns)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
