@@ -3,9 +3,14 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,6 +36,45 @@ def chat(
         timeout=60,
         check=False,
     )
+
+
+class Terminal:
+    """`rigpanel chat` in a terminal of its own, as a person has it."""
+
+    def __init__(self, model: Path, *arguments: str) -> None:
+        self._mine, theirs = pty.openpty()
+        command = [sys.executable, "-m", "rigpanel", "chat", str(model), *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        self.seen = ""
+
+    def wait_for(self, text: str, timeout_s: float = 20) -> None:
+        """Read until `text` has come after what was waited for before."""
+        end = time.monotonic() + timeout_s
+        while text not in self.seen:
+            ready, _, _ = select.select([self._mine], [], [], max(0.0, end - time.monotonic()))
+            assert ready, f"{text!r} did not come; there was {self.seen!r}"
+            self.seen += os.read(self._mine, 65536).decode("utf-8", "replace")
+        self.seen = self.seen.split(text, 1)[1]
+
+    def write(self, text: str) -> None:
+        os.write(self._mine, text.encode())
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._mine)
+
+
+@contextmanager
+def terminal(model: Path, *arguments: str) -> Iterator[Terminal]:
+    opened = Terminal(model, *arguments)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def test_one_reply_as_json(model: Path) -> None:
@@ -88,11 +132,15 @@ def test_a_prompt_longer_than_the_context_is_a_line(model: Path) -> None:
     assert "larger context" in done.stderr
 
 
-def test_ctrl_c_ends_the_reply_and_its_figures_are_told(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
-    slow = write_demo_model(tmp_path / "slow.gguf", shape)
+    return write_demo_model(tmp_path_factory.mktemp("models") / "slow.gguf", shape)
+
+
+def test_ctrl_c_ends_the_reply_and_its_figures_are_told(slow_model: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "rigpanel", "chat", str(slow), "-p", "hello", "--ignore-eos"],
+        [sys.executable, "-m", "rigpanel", "chat", str(slow_model), "-p", "hi", "--ignore-eos"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -103,3 +151,53 @@ def test_ctrl_c_ends_the_reply_and_its_figures_are_told(tmp_path: Path) -> None:
     _, told = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "cancelled" in told.decode()
+
+
+def test_the_prompt_comes_from_a_pipe_and_an_empty_one_is_bad_usage(model: Path) -> None:
+    command = [sys.executable, "-m", "rigpanel", "chat", str(model), "-n", "3", "--ignore-eos"]
+
+    def pipe(text: bytes) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(command, input=text, capture_output=True, timeout=60, check=False)
+
+    assert pipe("wärme\n".encode()).returncode == 0
+    nothing = pipe(b"\n")
+    assert (nothing.returncode, nothing.stdout) == (2, b"")
+    assert b"prompt is empty" in nothing.stderr
+
+
+def test_a_conversation_keeps_what_was_said(model: Path) -> None:
+    with terminal(model, "-n", "4", "--ignore-eos", "--threads", "1") as chat:
+        chat.wait_for("> ")
+        chat.write("hello\n")
+        chat.wait_for("(0 cached)")
+        chat.wait_for("> ")
+        chat.write("more\n")
+        chat.wait_for("4 tokens")
+        chat.wait_for("cached)")
+        chat.wait_for("> ")
+        chat.write("\x04")
+        assert chat.process.wait(10) == 0
+
+
+def test_ctrl_c_at_the_prompt_ends_the_chat_and_in_a_reply_only_the_reply(slow_model: Path) -> None:
+    with terminal(slow_model, "--ignore-eos", "--threads", "1") as chat:
+        chat.wait_for("> ")
+        chat.write("hello\n")
+        chat.wait_for("hello\r\n")
+        chat.wait_for(" ")  # The first word of the reply.
+        chat.process.send_signal(signal.SIGINT)
+        chat.wait_for("cancelled")
+        chat.wait_for("> ")
+        chat.process.send_signal(signal.SIGINT)
+        assert chat.process.wait(10) == 130
+
+
+def test_sigterm_ends_it_with_its_engine(slow_model: Path) -> None:
+    with terminal(slow_model, "-p", "hi", "--ignore-eos", "--threads", "1") as chat:
+        chat.wait_for("context")
+        children = Path(f"/proc/{chat.process.pid}/task/{chat.process.pid}/children")
+        engines = children.read_text().split()
+        assert engines
+        chat.process.send_signal(signal.SIGTERM)
+        assert chat.process.wait(10) == 130
+        assert not [pid for pid in engines if Path(f"/proc/{pid}").exists()]
