@@ -4,8 +4,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fakes.nvml import FakeRig
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)

@@ -204,7 +204,8 @@ def test_a_new_chat_stops_the_reply_and_forgets(chat: Chat, qapp: QApplication) 
 
 def test_it_follows_the_end_only_while_the_reader_is_there(chat: Chat, qapp: QApplication) -> None:
     async def scenario(chat: Chat) -> None:
-        bar = chat.pane.findChild(QScrollArea).verticalScrollBar()
+        (area,) = chat.pane.findChildren(QScrollArea)
+        bar = area.verticalScrollBar()
         chat.engine.make_ready()
         await chat.ask("why")
         for _ in range(60):

@@ -99,6 +99,7 @@ class LoadPane(QWidget):
         """Load what is chosen."""
         if self.load_button.isEnabled():
             self._show_error("")
+            self.load_button.setEnabled(False)  # until the engine has said what it does
             self._engine.load(self.load_settings())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -296,10 +297,12 @@ class LoadPane(QWidget):
     @Slot(str)
     def _take_failure(self, sentence: str) -> None:
         self._show_error(sentence)
+        self._enable()
 
     @Slot()
     def _take_cancelled(self) -> None:
         self._show_error("The load was cancelled; nothing is in memory.")
+        self._enable()
 
     def _show_error(self, sentence: str) -> None:
         self.error.setText(sentence)
