@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: MIT
 """What travels between an engine and its worker: commands one way, events the other, as JSON."""
 
-import dataclasses
-import enum
 import json
-import types
 import typing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from rigpanel.codec import from_plain, to_plain
 from rigpanel.engine.messages import (
     ChatRequest,
+    ContextNearlyFull,
     LoadedModel,
     PrefillProgressed,
     ReplyFinished,
     TextGenerated,
+    TurnsDropped,
 )
 from rigpanel.fit.load_settings import LoadSettings
 
@@ -90,7 +89,9 @@ Event = (
     | ModelLoaded
     | Unloaded
     | Failed
+    | TurnsDropped
     | PrefillProgressed
+    | ContextNearlyFull
     | TextGenerated
     | ReplyFinished
 )
@@ -102,7 +103,7 @@ _KINDS: dict[str, type[Any]] = {
 
 def encode(message: Command | Event) -> bytes:
     """Return a message as one line of JSON."""
-    line = {"kind": type(message).__name__, **_plain(message)}
+    line = {"kind": type(message).__name__, **to_plain(message)}
     return json.dumps(line, ensure_ascii=True).encode() + b"\n"
 
 
@@ -110,34 +111,7 @@ def decode(line: bytes) -> Any:
     """Return the message in one line; raises ValueError for a line that is none."""
     fields = json.loads(line)
     try:
-        return _build(_KINDS[fields.pop("kind")], fields)
+        kind = _KINDS[fields.pop("kind")]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a message of the engine: {line[:80]!r}") from error
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, enum.Enum):
-        return value.value
-    return str(value) if isinstance(value, Path) else value
-
-
-def _build(kind: Any, value: Any) -> Any:
-    origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        return _build(next(k for k in typing.get_args(kind) if k is not type(None)), value)
-    if origin is tuple:
-        return tuple(_build(typing.get_args(kind)[0], item) for item in value)
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return typing.cast("Any", kind)(
-            **{name: _build(hints[name], item) for name, item in value.items()}
-        )
-    if isinstance(kind, type) and issubclass(kind, (enum.Enum, Path)):
-        return kind(value)
-    return float(value) if kind is float else value
+    return from_plain(kind, fields)

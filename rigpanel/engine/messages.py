@@ -58,7 +58,8 @@ class LoadedModel:
     n_layer: int
     n_ctx_train: int
     template: str
-    """The chat template in use: `file` (the GGUF's own), or the name of the stand-in."""
+    """The chat template in use: `file` (the GGUF's own), the name a person chose, or `` for none:
+    then a chat is refused until one is chosen."""
     devices: tuple[DeviceUse, ...]
     load_s: float
 
@@ -72,17 +73,71 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenBias:
+    """What is added to the logit of each token of `text`; minus infinity forbids them."""
+
+    text: str
+    bias: float
+
+
+DRY_BREAKERS = ("\n", ":", '"', "*")
+"""llama.cpp's own default sequence breakers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen; llama.cpp's own names and defaults."""
+    """How the next token is chosen; llama.cpp's own names, defaults and order of samplers."""
 
     temperature: float = 0.8
+    """0 always takes the likeliest token."""
     top_k: int = 40
+    """0 is off."""
     top_p: float = 0.95
+    """1 is off."""
     min_p: float = 0.05
+    """0 is off."""
+    typical_p: float = 1.0
+    """1 is off."""
+    repeat_last_n: int = 64
+    """Tokens the penalties look back on; -1 is the whole context, 0 is off."""
+    repeat_penalty: float = 1.0
+    """1 is off."""
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    """0 is off."""
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = -1
+    dry_sequence_breakers: tuple[str, ...] = DRY_BREAKERS
+    xtc_probability: float = 0.0
+    """0 is off."""
+    xtc_threshold: float = 0.1
+    mirostat: int = 0
+    """0 is off; 1 and 2 are its versions, which take the place of top-k, top-p and the like."""
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
     seed: int | None = None
+    """None draws one."""
     max_tokens: int | None = None
     """None generates until the model stops or the context is full."""
     ignore_eos: bool = False
+    logit_bias: tuple[TokenBias, ...] = ()
+    grammar: str = ""
+    """GBNF; empty is off. Not together with `json_schema`."""
+    json_schema: str = ""
+    """A JSON schema as text, turned into a grammar; empty is off."""
+    stop: tuple[str, ...] = ()
+    """A reply ends before the first of these; it is never part of the text."""
+
+
+class WhenFull(enum.Enum):
+    """What happens to a conversation that does not fit the context."""
+
+    STOP = "stop"
+    """It is refused, and a reply ends where the context does."""
+    DROP_OLDEST = "drop_oldest"
+    """The oldest turns are left out of what the model reads, and that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +146,15 @@ class ChatRequest:
 
     messages: tuple[ChatMessage, ...]
     sampling: Sampling = field(default_factory=Sampling)
+    when_full: WhenFull = WhenFull.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class TurnsDropped:
+    """The oldest messages were left out, so that the rest fits; the first event of a reply."""
+
+    n_messages: int
+    """How many of `ChatRequest.messages`, from the oldest on; a system message stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +173,8 @@ class TextGenerated:
     text: str
     n_gen: int
     """Tokens generated so far in this reply."""
+    reasoning: bool = False
+    """Whether the piece is part of what the model thinks (`<think>`) before it answers."""
 
 
 class FinishReason(enum.Enum):
@@ -133,6 +199,12 @@ class ReplyStats:
     tg_tps: float | None
     prefill_s: float
     decode_s: float
+    n_reasoning: int = 0
+    """How many of `n_gen` were reasoning."""
+    n_drafted: int = 0
+    """Tokens guessed by speculation; 0 without it."""
+    n_accepted: int = 0
+    """How many of the guesses the model took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +214,15 @@ class ReplyFinished:
     stats: ReplyStats
 
 
-ReplyEvent = PrefillProgressed | TextGenerated | ReplyFinished
+@dataclass(frozen=True, slots=True)
+class ContextNearlyFull:
+    """Told once in a reply, before the context ends it."""
+
+    n_used: int
+    n_ctx: int
+
+
+ReplyEvent = TurnsDropped | PrefillProgressed | ContextNearlyFull | TextGenerated | ReplyFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +235,5 @@ class EngineStatus:
     """Set when the engine died or hung: one sentence that says how."""
     log_tail: tuple[str, ...] = ()
     """The last lines it logged, when it died."""
+    settings: LoadSettings | None = None
+    """What was loaded or being loaded when it died."""

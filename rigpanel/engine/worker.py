@@ -20,8 +20,9 @@ from rigpanel.engine.events import (
     Unload,
     Unloaded,
 )
+from rigpanel.engine.llama.runtime import prepare
+from rigpanel.engine.llama.session import Session
 from rigpanel.engine.messages import EngineError, LoadCancelledError, TextGenerated
-from rigpanel.engine.session import Session, prepare
 from rigpanel.errors import RigpanelError
 
 PIECE_S = 0.01

@@ -25,10 +25,8 @@ from rigpanel.engine.messages import (
     EngineStatus,
     LoadCancelledError,
     LoadedModel,
-    PrefillProgressed,
     ReplyEvent,
     ReplyFinished,
-    TextGenerated,
 )
 from rigpanel.fit.load_settings import LoadSettings
 
@@ -149,7 +147,7 @@ class WorkerEngine(Engine):
             self._take_failure(event)
         elif isinstance(event, Unloaded):
             self._set(EngineStatus(EngineState.EMPTY))
-        elif isinstance(event, (PrefillProgressed, TextGenerated, ReplyFinished)):
+        elif isinstance(event, ReplyEvent):
             if isinstance(event, ReplyFinished):
                 self._set(EngineStatus(EngineState.READY, self._status.model))
             if self._reply is not None:

@@ -15,6 +15,33 @@ class SplitMode(enum.Enum):
     TENSOR = "tensor"
 
 
+class RopeScaling(enum.Enum):
+    """How positions past the trained context are scaled (`llama_rope_scaling_type`)."""
+
+    MODEL = "model"
+    """As the file says."""
+    NONE = "none"
+    LINEAR = "linear"
+    YARN = "yarn"
+    LONGROPE = "longrope"
+
+
+class Speculation(enum.Enum):
+    """Where guesses of the next tokens come from; the model checks several in one decode."""
+
+    NONE = "none"
+    DRAFT_MODEL = "draft_model"
+    PROMPT_LOOKUP = "prompt_lookup"
+
+
+@dataclass(frozen=True, slots=True)
+class LoraAdapter:
+    """A LoRA adapter in a GGUF file, and how strongly it is applied (1 is as trained)."""
+
+    path: Path
+    scale: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
     """Everything that decides how one model is loaded; names are llama.cpp's own."""
@@ -37,3 +64,20 @@ class LoadSettings:
     """`on`, `off` or `auto`."""
     use_mmap: bool = True
     use_mlock: bool = False
+    devices: tuple[str, ...] = ()
+    """llama.cpp's names of the devices to use (`CUDA0`, `RPC0`), in order; empty uses them all."""
+    rpc_servers: tuple[str, ...] = ()
+    """`host:port` of llama.cpp RPC servers whose devices stand beside this machine's own."""
+    rope_scaling: RopeScaling = RopeScaling.MODEL
+    rope_freq_base: float = 0.0
+    """0 is as the file says."""
+    rope_freq_scale: float = 0.0
+    """0 is as the file says; 0.5 doubles the context that linear scaling reaches."""
+    lora: tuple[LoraAdapter, ...] = ()
+    speculation: Speculation = Speculation.NONE
+    model_draft: Path | None = None
+    """The small model that guesses, of the same vocabulary; only for `DRAFT_MODEL`."""
+    n_draft: int = 8
+    """Tokens guessed at most before the model checks them."""
+    chat_template: str = ""
+    """Empty is the file's own; else one of llama.cpp's templates by name, chosen by a person."""

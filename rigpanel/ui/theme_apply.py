@@ -10,6 +10,7 @@ from rigpanel.ui.style import style_sheet
 from rigpanel.ui.theme import DARK, LIGHT, Theme
 
 FONT_FILES = ("Inter-Regular.otf", "Inter-SemiBold.otf")
+FAMILY = "Inter"
 FONT_PX = 13
 
 
@@ -35,14 +36,15 @@ def lay_ground(app: QApplication, choice: str) -> Theme:
     time a window takes to build.
     """
     theme = choose_theme(app, choice)
-    if "Inter" not in QFontDatabase.families():
+    if FAMILY not in QFontDatabase.families():
         for name in FONT_FILES:
             QFontDatabase.addApplicationFont(str(paths.resource(f"fonts/{name}")))
-    font = QFont("Inter")
-    font.setPixelSize(FONT_PX)
-    font.setFeature(QFont.Tag("tnum"), 1)
-    app.setFont(font)
-    app.setStyle(QStyleFactory.create("Fusion"))
+    if app.font().family() != FAMILY:  # once: each of the two lays every widget out anew
+        font = QFont(FAMILY)
+        font.setPixelSize(FONT_PX)
+        font.setFeature(QFont.Tag("tnum"), 1)
+        app.setFont(font)
+        app.setStyle(QStyleFactory.create("Fusion"))
     app.setPalette(_palette(theme))
     return theme
 

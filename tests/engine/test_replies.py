@@ -130,12 +130,15 @@ def test_a_sliding_window_is_not_asked_for_what_it_let_go(tmp_path: Path) -> Non
     run(ThreadEngine, work)
 
 
-def test_stop_in_the_middle_of_a_piece_leaves_the_cache_right(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_ubatch", [64, 4096])
+def test_stop_in_the_middle_of_a_piece_leaves_the_cache_right(
+    tmp_path: Path, n_ubatch: int
+) -> None:
     shape = DemoShape(
         n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096, exact=True
     )
     model = write_demo_model(tmp_path / "slow.gguf", shape)
-    settings = exactly(model, n_ctx=4096, n_batch=4096, n_ubatch=4096)
+    settings = exactly(model, n_ctx=4096, n_batch=4096, n_ubatch=n_ubatch)
 
     async def work(engine: Engine) -> None:
         await engine.load(settings, quiet)

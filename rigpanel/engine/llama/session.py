@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One loaded model and its KV cache: the only module that knows llama-cpp-python."""
+"""One loaded model and its KV cache: reads a conversation and writes the reply."""
 
 import codecs
 import ctypes
@@ -8,17 +8,16 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import llama_cpp
-import psutil
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES, check
-from rigpanel.engine.log import LlamaLog
+from rigpanel.engine.checks import check
+from rigpanel.engine.llama.loading import load_model, make_context
+from rigpanel.engine.llama.runtime import llama_log
 from rigpanel.engine.messages import (
     ChatMessage,
     ChatRequest,
     EngineError,
     FinishReason,
-    LoadCancelledError,
     LoadedModel,
     PrefillProgressed,
     ReplyEvent,
@@ -27,35 +26,17 @@ from rigpanel.engine.messages import (
     TextGenerated,
 )
 from rigpanel.engine.stopwatch import ReplyStopwatch
-from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.library.gguf_header import GgufHeader, read_header
 
 MIB = 1024 * 1024
-DEBUG_LEVEL = 1
-"""Of enum ggml_log_level."""
 RANDOM_SEED = 0xFFFFFFFF
 """LLAMA_DEFAULT_SEED: llama.cpp draws one."""
-SPLIT_MODES = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
 STAND_IN_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
     "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 STAND_IN_NAME = "chatml (the file has none)"
-
-_log = LlamaLog()  # llama.cpp has one log in a process, so this is one too.
-
-
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _take_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
-    if level != DEBUG_LEVEL:
-        _log.feed(text.decode("utf-8", "replace"))
-
-
-def prepare(echo: Callable[[str], None] | None = None) -> None:
-    """Start llama.cpp's backends and take over its log; `echo` is given each line of it."""
-    _log.echo = echo
-    llama_cpp.llama_log_set(_take_log, ctypes.c_void_p(0))
-    llama_cpp.llama_backend_init()
 
 
 class Session:
@@ -78,10 +59,11 @@ class Session:
         self._model: Any = None
         self._context: Any = None
         self._in_cache: list[int] = []
-        _log.begin_load()
+        llama_log.begin_load()
         try:
-            self._load(settings, header, on_progress)
-            self._make_context(settings)
+            self._model = load_model(settings, header, on_progress, cancelled)
+            self._context = make_context(self._model, settings)
+            self._allow_abort()
             self._vocab = llama_cpp.llama_model_get_vocab(self._model)
             self._formatter = self._make_formatter(header)
         except BaseException:
@@ -101,7 +83,7 @@ class Session:
             n_layer=int(llama_cpp.llama_model_n_layer(self._model)),
             n_ctx_train=int(llama_cpp.llama_model_n_ctx_train(self._model)),
             template="file" if header.chat_template else STAND_IN_NAME,
-            devices=_log.devices(),
+            devices=llama_log.devices(),
             load_s=time.monotonic() - started,
         )
 
@@ -114,57 +96,8 @@ class Session:
             llama_cpp.llama_model_free(self._model)
             self._model = None
 
-    def _load(
-        self, settings: LoadSettings, header: GgufHeader, on_progress: Callable[[float], None]
-    ) -> None:
-        @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
-        def progressed(fraction: float, _data: ctypes.c_void_p) -> bool:
-            on_progress(fraction)
-            return not self._cancelled()
-
-        params = llama_cpp.llama_model_default_params()
-        all_layers = header.n_layer + 1 if header.n_layer else 999
-        params.n_gpu_layers = all_layers if settings.n_gpu_layers < 0 else settings.n_gpu_layers
-        params.split_mode = SPLIT_MODES[settings.split_mode]
-        params.main_gpu = settings.main_gpu
-        params.load_mode = int(settings.use_mmap) + 2 * int(settings.use_mlock)
-        params.progress_callback = progressed
-        shares = (ctypes.c_float * llama_cpp.llama_max_devices())()
-        if settings.tensor_split:
-            for index, share in enumerate(settings.tensor_split):
-                shares[index] = share
-            params.tensor_split = shares
-        path = str(header.path).encode()
-        self._model = llama_cpp.llama_model_load_from_file(path, params)
-        if self._model is None:
-            if self._cancelled():
-                raise LoadCancelledError("The load was cancelled.")
-            raise EngineError(
-                f"llama.cpp could not load {header.path.name}: "
-                f"{_log.last_error() or 'it gives no reason'}. See whether the file is whole and "
-                "whether it fits: fewer GPU layers or a smaller context need less memory."
-            )
-        if not llama_cpp.llama_model_has_decoder(self._model):
-            raise EngineError(f"{header.path.name} makes embeddings; it cannot write a reply.")
-
-    def _make_context(self, settings: LoadSettings) -> None:
-        threads = settings.threads or psutil.cpu_count(logical=False) or 1
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = settings.n_ctx
-        params.n_batch = settings.n_batch
-        params.n_ubatch = min(settings.n_ubatch, settings.n_batch)
-        params.n_outputs_max = 1
-        params.n_threads = params.n_threads_batch = threads
-        params.flash_attn_type = FLASH_ATTN[settings.flash_attn]
-        params.type_k, params.type_v = KV_TYPES[settings.type_k], KV_TYPES[settings.type_v]
-        params.swa_full = False
-        params.no_perf = True
-        self._context = llama_cpp.llama_init_from_model(self._model, params)
-        if self._context is None:
-            raise EngineError(
-                f"llama.cpp could not make a context of {settings.n_ctx} tokens: "
-                f"{_log.last_error() or 'it gives no reason'}. A smaller context needs less memory."
-            )
+    def _allow_abort(self) -> None:
+        """Let llama.cpp ask between its steps whether to go on (it does on the CPU only)."""
 
         @llama_cpp.ggml_abort_callback  # type: ignore[untyped-decorator]
         def abort(_data: ctypes.c_void_p) -> bool:
@@ -291,7 +224,7 @@ class Session:
             return False
         raise EngineError(
             f"llama.cpp could not decode (status {status}): "
-            f"{_log.last_error() or 'it gives no reason'}. Load the model again."
+            f"{llama_log.last_error() or 'it gives no reason'}. Load the model again."
         )
 
     def _generate(

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""llama.cpp's backends and its log, of which there is one in a process."""
+
+import ctypes
+from collections.abc import Callable
+
+import llama_cpp
+
+from rigpanel.engine.log import LlamaLog
+
+DEBUG_LEVEL = 1
+"""Of enum ggml_log_level."""
+
+llama_log = LlamaLog()
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _take_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
+    if level != DEBUG_LEVEL:
+        llama_log.feed(text.decode("utf-8", "replace"))
+
+
+def prepare(echo: Callable[[str], None] | None = None) -> None:
+    """Start llama.cpp's backends and take over its log; `echo` is given each line of it."""
+    llama_log.echo = echo
+    llama_cpp.llama_log_set(_take_log, ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
