@@ -283,6 +283,8 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
         else:
             await _watch_a_while(settings, watch)
         await asyncio.sleep(DRAWN_S)
+        window.monitor_pane.draw_now()  # A busy machine's clock may not have come to every chart.
+        await asyncio.sleep(0)
         saved = window.grab().save(str(out), "PNG")
         await engine.shutdown()
         window.deleteLater()

@@ -13,7 +13,7 @@ from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatMessage,
     ChatRequest,
-    PrefillProgressed,
+    ReplyFinished,
     ReplyStats,
     Sampling,
     TextGenerated,
@@ -56,6 +56,6 @@ async def reply(engine: Engine, request: ChatRequest) -> tuple[str, ReplyStats]:
     async for event in engine.chat(request):
         if isinstance(event, TextGenerated):
             text += event.text
-        elif not isinstance(event, PrefillProgressed):
+        elif isinstance(event, ReplyFinished):
             return text, event.stats
     raise AssertionError("the reply had no end")

@@ -19,6 +19,7 @@ from rigpanel.engine.messages import (
     FinishReason,
     LoadCancelledError,
     PrefillProgressed,
+    ReplyFinished,
     TextGenerated,
 )
 from rigpanel.engine.process_engine import ProcessEngine
@@ -86,7 +87,7 @@ def test_stop_ends_a_reply_and_keeps_its_text(kind: Kind, big_model: Path) -> No
             if isinstance(event, TextGenerated):
                 text += event.text
                 engine.cancel()
-            elif not isinstance(event, PrefillProgressed):
+            elif isinstance(event, ReplyFinished):
                 assert event.stats.finish_reason is FinishReason.CANCELLED
                 assert event.stats.n_gen < 500
         assert text
@@ -107,7 +108,7 @@ def test_stop_ends_a_prompt_that_is_being_read(kind: Kind, big_model: Path) -> N
                 seen = event.n_done
                 if seen:
                     engine.cancel()
-            elif not isinstance(event, TextGenerated):
+            elif isinstance(event, ReplyFinished):
                 assert event.stats.finish_reason is FinishReason.CANCELLED
                 assert seen < event.stats.n_prompt
                 assert event.stats.n_gen == 0

@@ -16,6 +16,7 @@ from rigpanel.engine.messages import (
     EngineState,
     FinishReason,
     PrefillProgressed,
+    ReplyFinished,
     Sampling,
     TextGenerated,
 )
@@ -56,7 +57,7 @@ def test_characters_split_over_tokens_come_whole(tmp_path: Path) -> None:
         async for event in engine.chat(ask("hello", temperature=0)):
             if isinstance(event, TextGenerated):
                 pieces.append(event.text)
-            elif not isinstance(event, PrefillProgressed):
+            elif isinstance(event, ReplyFinished):
                 assert event.stats.finish_reason is FinishReason.STOP
                 assert event.stats.n_gen == len("é€😀".encode()) + 1  # And the end.
         assert "".join(pieces) == "é€😀"
@@ -148,7 +149,7 @@ def test_stop_in_the_middle_of_a_piece_leaves_the_cache_right(
             if isinstance(event, PrefillProgressed):
                 asyncio.get_running_loop().call_later(0.1, engine.cancel)
                 stopped_at = time.monotonic() + 0.1
-            elif not isinstance(event, TextGenerated):
+            elif isinstance(event, ReplyFinished):
                 assert event.stats.finish_reason is FinishReason.CANCELLED
                 assert (event.stats.n_gen, event.stats.ttft_s) == (0, None)
         assert time.monotonic() - stopped_at < 1.5
