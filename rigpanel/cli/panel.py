@@ -13,6 +13,9 @@ from rigpanel import paths
 from rigpanel.errors import RigpanelError, UsageError
 
 ANSWER_S = 5.0
+BEFORE_QT = ("numpy", "asyncio", "concurrent.futures", "tomlkit", "rigpanel.settings", "rigpanel.rig")
+"""Once PySide6 is there it reads the source of every module that is imported, which takes longer
+than the import: what does not need Qt comes first."""
 NEEDS = ("PySide6", "pyqtgraph", "qasync", "dbus_fast", "markdown_it", "pygments")
 
 
@@ -33,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     require_display()
     if raise_running(options.pane):
         return 0
+    for module in BEFORE_QT:
+        importlib.import_module(module)
     from rigpanel import app
 
     if options.pane is not None and options.pane not in app.panes():
