@@ -13,7 +13,7 @@ from rigpanel import paths
 from rigpanel.errors import RigpanelError, UsageError
 
 ANSWER_S = 5.0
-BEFORE_QT = ("numpy", "asyncio", "concurrent.futures", "tomlkit", "rigpanel.settings", "rigpanel.rig")
+BEFORE_QT = ("numpy", "asyncio", "concurrent.futures", "rigpanel.settings", "rigpanel.rig")
 """Once PySide6 is there it reads the source of every module that is imported, which takes longer
 than the import: what does not need Qt comes first."""
 NEEDS = ("PySide6", "pyqtgraph", "qasync", "dbus_fast", "markdown_it", "pygments")
