@@ -20,6 +20,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 failed, 2 bad usage."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["--demo"] and words[1:2] and words[1] in COMMANDS:
+        words[:2] = [words[1], "--demo"]  # which rig, said before what to do with it
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "panel")
     parser = argparse.ArgumentParser(

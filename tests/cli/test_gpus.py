@@ -359,6 +359,15 @@ def test_the_demo_needs_no_driver_and_says_it_is_simulated(tmp_path: Path) -> No
     assert "Simulated" in run(no_driver(tmp_path), "--demo").stdout
 
 
+def test_the_demo_may_be_asked_for_before_the_command(tmp_path: Path) -> None:
+    words = [*COMMAND[:-1], "--demo", COMMAND[-1], "--json"]
+    assert COMMAND[-1] == "gpus"
+    done = subprocess.run(
+        words, cwd=TOP, env=no_driver(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["simulated"] is True
+
+
 def test_the_table_says_what_is_missing_in_words(fake_nvml: FakeRig) -> None:
     fake_nvml.card(0).fan_count = -1
     fake_nvml.card(1).temperature_c = 71
