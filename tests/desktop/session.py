@@ -160,7 +160,8 @@ class DesktopSession:
     def close_window(self) -> None:
         """Close the panel's window with the keyboard, if one is to be seen."""
         for window in self.windows()[-1:]:
-            self.run("xdotool", "windowactivate", "--sync", window)
+            # Not --sync: it waits 15 s for a window that goes away meanwhile.
+            self.run("xdotool", "windowactivate", window)
             self.key("alt+F4")
 
     def clipboard(self) -> str:

@@ -108,7 +108,7 @@ def close(desktop: DesktopSession, over: Callable[[], bool]) -> None:
             desktop.close_window()
         return over()
 
-    wait_for("the window to close", closed)
+    wait_for("the window to close", closed, 30.0)
 
 
 def quit_by_signal(panel: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
