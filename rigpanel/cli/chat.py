@@ -29,7 +29,7 @@ from rigpanel.rig import open_source
 from rigpanel.rig.as_json import with_reasons
 from rigpanel.rig.readings import Missing, Reading
 from rigpanel.rig.source import RigSource
-from rigpanel.watch.energy import energy_between
+from rigpanel.rig.energy import energy_between
 
 DEFAULT_CTX = 4096
 INTERRUPTED = 130
