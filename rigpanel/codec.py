@@ -3,6 +3,7 @@
 
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from pathlib import Path
@@ -26,7 +27,7 @@ def from_plain(kind: type[T], value: Any) -> T:
     """Return the `kind` that `to_plain` made `value` of; raises ValueError where it is not one.
 
     What another version wrote can be read: a field that is missing takes its default, one that is
-    not known is passed over.
+    not known is passed over. A value of the wrong type is never taken.
     """
     try:
         return cast("T", _build(kind, value))
@@ -41,12 +42,24 @@ def _build(kind: Any, value: Any) -> Any:
     if origin is tuple:
         return tuple(_build(typing.get_args(kind)[0], item) for item in value)
     if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
+        hints = _hints(cast("type", kind))
         known = {name: _build(hints[name], item) for name, item in value.items() if name in hints}
         return cast("Any", kind)(**known)
     if isinstance(kind, type) and issubclass(kind, (enum.Enum, Path)):
         return kind(value)
-    return float(value) if kind is float else value
+    if kind in (bool, int, str) and type(value) is not kind:
+        raise TypeError(f"not {kind.__name__}")
+    if kind is float:
+        if type(value) not in (float, int):
+            raise TypeError("not a number")
+        return float(value)
+    return value
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Work a dataclass's types out once: that takes longer than building it."""
+    return typing.get_type_hints(kind)
 
 
 def _build_one_of(kinds: tuple[Any, ...], value: Any) -> Any:

@@ -47,7 +47,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             stats TEXT, settings TEXT, sampling TEXT, energy TEXT)""",
         "CREATE INDEX message_by_conversation ON message (conversation)",
         "CREATE INDEX message_by_parent ON message (parent)",
-        "CREATE INDEX message_unfinished ON message (finished) WHERE NOT finished",
         # What streams is laid down piece by piece; a reply's end folds it into its message.
         """CREATE TABLE piece (
             id INTEGER PRIMARY KEY,
@@ -199,8 +198,8 @@ class Storage:
             connection.execute("PRAGMA journal_mode = WAL")
             # Each commit reaches the disk: within a second, also when the power fails.
             connection.execute("PRAGMA synchronous = FULL")
-            if check and connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-                raise _DamagedError("its pages do not fit together")
+            if check:
+                _check_pages(connection)
             self._migrate(connection)
         except BaseException:
             connection.close()
@@ -263,6 +262,16 @@ class Storage:
                 "the file away: rigpanel begins a new one."
             )
         return f"{self._path} could not be used ({error}), so nothing was saved."
+
+
+def _check_pages(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise _DamagedError("its pages do not fit together")
+
+
+def storable(text: str) -> str:
+    """Return text as SQLite can hold and search it: no NUL, no half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _primary_code(error: sqlite3.Error) -> int:

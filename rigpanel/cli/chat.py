@@ -27,9 +27,9 @@ from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.library.gguf_header import read_header
 from rigpanel.rig import open_source
 from rigpanel.rig.as_json import with_reasons
+from rigpanel.rig.energy import energy_between
 from rigpanel.rig.readings import Missing, Reading
 from rigpanel.rig.source import RigSource
-from rigpanel.rig.energy import energy_between
 
 DEFAULT_CTX = 4096
 INTERRUPTED = 130
