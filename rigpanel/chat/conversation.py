@@ -107,12 +107,15 @@ class Conversation:
         answers: dict[int | None, list[int]] = {}
         for other in self.messages.values():
             answers.setdefault(other.parent, []).append(other.id)
-        newest, open_ends = message, [message]
+        ends, open_ends = [], [message]
         while open_ends:
-            below = answers.get(open_ends.pop(), [])
-            open_ends += below
-            newest = max(newest, *below) if below else newest
-        return newest
+            at = open_ends.pop()
+            below = answers.get(at)
+            if below is None:
+                ends.append(at)
+            else:
+                open_ends += below
+        return max(ends)
 
 
 def title_from(text: str) -> str:
