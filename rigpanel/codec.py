@@ -6,10 +6,12 @@ import enum
 import functools
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
+Reader: TypeAlias = Callable[[Any], Any]
 
 
 def to_plain(value: Any) -> Any:
@@ -30,48 +32,54 @@ def from_plain(kind: type[T], value: Any) -> T:
     not known is passed over. A value of the wrong type is never taken.
     """
     try:
-        return cast("T", _build(kind, value))
-    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+        return cast("T", _reader(cast("Any", kind))(value))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a {kind.__name__}: {str(value)[:80]}") from error
 
 
-def _build(kind: Any, value: Any) -> Any:
+@functools.cache
+def _reader(kind: Any) -> Reader:
+    """Return what builds a `kind`; worked out once, since that takes longer than the building."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        return _build_one_of(typing.get_args(kind), value)
+        return _reader_of_one(typing.get_args(kind))
     if origin is tuple:
-        return tuple(_build(typing.get_args(kind)[0], item) for item in value)
+        item = _reader(typing.get_args(kind)[0])
+        return lambda value: tuple(map(item, value))
     if dataclasses.is_dataclass(kind):
-        hints = _hints(cast("type", kind))
-        known = {name: _build(hints[name], item) for name, item in value.items() if name in hints}
-        return cast("Any", kind)(**known)
+        fields = {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
+        return lambda value: cast("Any", kind)(
+            **{name: fields[name](item) for name, item in value.items() if name in fields}
+        )
     if isinstance(kind, type) and issubclass(kind, (enum.Enum, Path)):
-        return kind(value)
-    if kind in (bool, int, str) and type(value) is not kind:
-        raise TypeError(f"not {kind.__name__}")
-    if kind is float:
-        if type(value) not in (float, int):
-            raise TypeError("not a number")
-        return float(value)
-    return value
+        return kind
+    return _reader_of_plain(kind)
 
 
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    """Work a dataclass's types out once: that takes longer than building it."""
-    return typing.get_type_hints(kind)
+def _reader_of_one(kinds: tuple[Any, ...]) -> Reader:
+    """Return what builds the first kind that takes a value: `X | None`, or a number `| Missing`."""
+    readers = [_reader(kind) for kind in kinds if kind is not type(None)]
+
+    def read(value: Any) -> Any:
+        if value is None and len(readers) < len(kinds):
+            return None
+        problem: Exception = TypeError("no kind takes it")
+        for reader in readers:
+            try:
+                return reader(value)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                problem = error
+        raise problem
+
+    return read
 
 
-def _build_one_of(kinds: tuple[Any, ...], value: Any) -> Any:
-    """Build the first kind that takes the value: `X | None`, or a number `| Missing`."""
-    if value is None and type(None) in kinds:
-        return None
-    problem: Exception = TypeError("no kind takes it")
-    for kind in kinds:
-        if kind is type(None):
-            continue
-        try:
-            return _build(kind, value)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            problem = error
-    raise problem
+def _reader_of_plain(kind: Any) -> Reader:
+    taken = {float: (int, float), int: (int,), bool: (bool,), str: (str,)}.get(kind)
+
+    def read(value: Any) -> Any:
+        if taken is not None and type(value) not in taken:
+            raise TypeError(f"{value!r} is not of {kind}")
+        return float(value) if kind is float else value
+
+    return read

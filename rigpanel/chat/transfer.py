@@ -148,7 +148,7 @@ def _record(plain: Any, where: str) -> ReplyRecord | None:
         return None
     try:
         return from_plain(ReplyRecord, plain)
-    except (ValueError, RecursionError, OverflowError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConversationError(_refusal(where, "its `record` is not one of a reply")) from error
 
 
