@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "rigpanel.sqlite3"
 """In the folder of what must not be lost."""
+MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process that writes."""
 
@@ -88,7 +89,8 @@ class _Job(Generic[T]):
 class Storage:
     """Runs what is submitted in order, each in a transaction, on a thread of its own.
 
-    Nothing here waits for the disk but `close`. Several processes may use one file.
+    Nothing here waits for the disk but `close`. Several processes may use one file, each through
+    one Storage: SQLite's locks belong to a process, and looking at the file would drop them.
     """
 
     def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
@@ -169,17 +171,27 @@ class Storage:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             left_in_use = self._beside("-wal").exists()
             self._path.touch(mode=0o600)  # what people write to a model is theirs alone
+            with self._path.open("rb") as file:
+                head = file.read(len(MAGIC))
         except OSError as error:
             raise StorageError(
                 f"{self._path} cannot be written ({error.strerror}), so conversations and "
                 "profiles are not kept. Make its folder writable."
             ) from error
+        # SQLite deletes what lies beside a file that does not begin as its own do.
+        if head in (MAGIC, b""):
+            try:
+                return self._prepared(check=left_in_use)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
         try:
-            return self._prepared(check=left_in_use)
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
-                raise
-        kept = self._keep_aside()
+            kept = self._keep_aside()
+        except OSError as error:
+            raise StorageError(
+                f"{self._path} is damaged and could not be renamed ({error.strerror}). Move it "
+                "away: rigpanel begins a new one."
+            ) from error
         sentence = (
             f"{self._path} was damaged and could not be read: it is kept as {kept.name}, and a "
             "new, empty one was begun."

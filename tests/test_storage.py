@@ -161,6 +161,21 @@ def test_a_file_damaged_within_is_found_after_an_end_out_of_order(path: Path) ->
     assert storage.close(LIMIT_S)
 
 
+def test_what_sqlite_keeps_beside_a_damaged_file_goes_with_it(path: Path) -> None:
+    closed(path, "first")
+    storage = Storage(path)
+    keep(storage, "not closed in order")
+    files = {name: path.with_name(path.name + name).read_bytes() for name in ("", "-wal")}
+    assert storage.close(LIMIT_S)
+    path.write_bytes(b"x" * 100 + files[""][100:])
+    path.with_name(path.name + "-wal").write_bytes(files["-wal"])
+    again = Storage(path)
+    assert kept(again) == []
+    assert again.close(LIMIT_S)
+    (aside,) = path.parent.glob("*-damaged-*-wal")
+    assert aside.read_bytes() == files["-wal"]
+
+
 def test_damage_met_later_is_told_and_deletes_nothing(path: Path) -> None:
     closed(path, *(f"{n:04}" * 20 for n in range(400)))
     whole = path.read_bytes()

@@ -5,8 +5,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 from rigpanel.chat import transfer
-from rigpanel.chat.conversation import Conversation, Message, ReplyRecord
+from rigpanel.chat.conversation import Conversation, ConversationInfo, Message, ReplyRecord
 from rigpanel.chat.store import ConversationStore
 from rigpanel.engine.messages import FinishReason, ReplyStats, Sampling, TokenBias
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
@@ -96,3 +98,20 @@ def chain(length: int) -> str:
             for n in range(1, length + 1)
         )
     )
+
+
+def tree(parents: list[int | None], leaf: int | None = None) -> Conversation:
+    messages = {
+        n: Message(n, parent, "user", str(n), "", "", 0.0, True, "", None)
+        for n, parent in enumerate(parents)
+    }
+    return Conversation(ConversationInfo(1, "", 0.0, 0.0, len(messages), ""), messages, leaf)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Conversation:
+    parents = [
+        None,
+        *(draw(st.none() | st.integers(0, n)) for n in range(draw(st.integers(0, 29)))),
+    ]
+    return tree(parents, draw(st.integers(0, len(parents) - 1)))

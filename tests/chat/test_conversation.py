@@ -7,32 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rigpanel.chat.conversation import (
-    TITLE_CHARS,
-    Conversation,
-    ConversationInfo,
-    Message,
-    title_from,
-)
+from rigpanel.chat.conversation import TITLE_CHARS, Conversation, title_from
 from rigpanel.rig.readings import Missing
-from tests.chat.driving import BLIND, RECORD
-
-
-def tree(parents: list[int | None], leaf: int | None = None) -> Conversation:
-    messages = {
-        n: Message(n, parent, "user", str(n), "", "", 0.0, True, "", None)
-        for n, parent in enumerate(parents)
-    }
-    return Conversation(ConversationInfo(1, "", 0.0, 0.0, len(messages), ""), messages, leaf)
-
-
-@st.composite
-def trees(draw: st.DrawFn) -> Conversation:
-    parents = [
-        None,
-        *(draw(st.none() | st.integers(0, n)) for n in range(draw(st.integers(0, 29)))),
-    ]
-    return tree(parents, draw(st.integers(0, len(parents) - 1)))
+from tests.chat.driving import BLIND, RECORD, tree, trees
 
 
 def test_branches_are_told_apart() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rigpanel.chat import transfer
-from rigpanel.chat.conversation import ConversationError, Message
+from rigpanel.chat.conversation import Conversation, ConversationError, Message
 from rigpanel.chat.store import ConversationStore
 from rigpanel.codec import to_plain
 from tests.chat.driving import (
@@ -21,6 +21,7 @@ from tests.chat.driving import (
     opened,
     texts,
     titles,
+    trees,
 )
 
 
@@ -131,6 +132,15 @@ def test_wrong_types_within_a_record_are_refused() -> None:
         broken = whole | {part: whole[part] | {field: "12"}}
         with pytest.raises(ConversationError, match="record"):
             transfer.from_json(export(exported(record=broken)))
+
+
+@given(trees())
+def test_every_branch_keeps_its_place(conversation: Conversation) -> None:
+    read = transfer.from_json(transfer.to_json(conversation))
+    assert [message.text for message in read.messages.values()] == [
+        message.text for message in conversation.messages.values()
+    ]
+    assert texts(read.path()) == texts(conversation.path())
 
 
 JSON = st.recursive(
