@@ -134,11 +134,9 @@ class Storage:
             if not job.future.set_running_or_notify_cancel():
                 continue
             try:
-                result = self._transact(job.work)
+                job.future.set_result(self._transact(job.work))
             except Exception as error:  # noqa: BLE001 - the top of the thread: it goes to who asked
                 job.future.set_exception(error)
-            else:
-                job.future.set_result(result)
             del job  # a future kept here would keep its result
         if self._connection is not None:
             self._connection.close()
@@ -202,9 +200,7 @@ class Storage:
 
     def _prepared(self, *, check: bool) -> sqlite3.Connection:
         """Connect and migrate; `check` reads all of a file that was not closed in order."""
-        connection = sqlite3.connect(
-            self._path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA journal_mode = WAL")

@@ -3,6 +3,7 @@
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from rigpanel.chat import records
@@ -15,6 +16,8 @@ from rigpanel.chat.conversation import (
 )
 from rigpanel.storage import storable
 
+LONGEST_TITLE = 200
+"""No title is longer, wherever it came from."""
 INFO = """SELECT c.id, c.title, c.created_s, c.updated_s,
     (SELECT count(*) FROM message m WHERE m.conversation = c.id),
     coalesce((SELECT m.model FROM message m WHERE m.conversation = c.id AND m.model <> ''
@@ -63,7 +66,7 @@ def add_conversation(db: sqlite3.Connection, title: str, created_s: float, updat
     """Add an empty conversation and return its id."""
     added = db.execute(
         "INSERT INTO conversation (title, created_s, updated_s) VALUES (?, ?, ?)",
-        (storable(title.strip()), created_s, updated_s),
+        (_title(title), created_s, updated_s),
     )
     return added.lastrowid or 0
 
@@ -91,6 +94,17 @@ def add_messages(db: sqlite3.Connection, conversation: int, messages: Iterable[M
     )
 
 
+def add_message(db: sqlite3.Connection, conversation: int, message: Message) -> Message:
+    """Add one, show its branch, and return it with the id it was given."""
+    number = next_message_id(db)
+    add_messages(db, conversation, [replace(message, id=number)])
+    set_leaf(db, conversation, number)
+    db.execute(
+        "UPDATE conversation SET updated_s = ? WHERE id = ?", (message.created_s, conversation)
+    )
+    return read_message(db, number)
+
+
 def next_message_id(db: sqlite3.Connection) -> int:
     """Return the id from which on none was ever given to a message."""
     (last,) = db.execute(
@@ -104,7 +118,7 @@ def rename(db: sqlite3.Connection, conversation: int, title: str) -> None:
     _require(
         db.execute(
             "UPDATE conversation SET title = ? WHERE id = ?",
-            (storable(title.strip()), conversation),
+            (_title(title), conversation),
         ),
         conversation,
     )
@@ -116,11 +130,6 @@ def set_deleted(db: sqlite3.Connection, conversation: int, deleted_s: float | No
         db.execute("UPDATE conversation SET deleted_s = ? WHERE id = ?", (deleted_s, conversation)),
         conversation,
     )
-
-
-def touch(db: sqlite3.Connection, conversation: int, updated_s: float) -> None:
-    """Make it one of the newest."""
-    db.execute("UPDATE conversation SET updated_s = ? WHERE id = ?", (updated_s, conversation))
 
 
 def set_leaf(db: sqlite3.Connection, conversation: int, leaf: int | None) -> None:
@@ -183,6 +192,10 @@ def finish_message(
 def streaming(db: sqlite3.Connection) -> tuple[int, ...]:
     """Return the messages that have pieces: those that stream, and those once cut off."""
     return tuple(row[0] for row in db.execute("SELECT DISTINCT message FROM piece"))
+
+
+def _title(text: str) -> str:
+    return storable(" ".join(text.split())[:LONGEST_TITLE])
 
 
 def _require(changed: sqlite3.Cursor, conversation: int) -> None:

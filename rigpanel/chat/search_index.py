@@ -50,7 +50,7 @@ def condition(search: str, *, indexed: bool) -> tuple[str, list[str]]:
     A word may stand in the title or in any message, in upper or lower case, also inside another.
     """
     parts, values = ["1"], []
-    for word in search[:LONGEST_SEARCH].split():
+    for word in dict.fromkeys(search[:LONGEST_SEARCH].split()):
         patterns = _patterns(word)
         title = " OR ".join([r"c.title LIKE ? ESCAPE '\'"] * len(patterns))
         values += patterns

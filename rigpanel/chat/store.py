@@ -44,7 +44,7 @@ class ConversationStore:
             now_s = self._clock()
             conversation = rows.add_conversation(db, title, now_s, now_s)
             if system:
-                self._add(db, conversation, None, "system", system)
+                rows.add_message(db, conversation, self._system(system))
             return rows.read_conversation(db, conversation)
 
         return self._storage.submit(work)
@@ -89,7 +89,9 @@ class ConversationStore:
                 rows.require_in(db, conversation, parent)
             if role == "user" and not info.title:
                 rows.rename(db, conversation, title_from(text))
-            return self._add(db, conversation, parent, role, text, model=model, finished=finished)
+            now_s = self._clock()
+            message = Message(0, parent, role, text, "", model, now_s, finished, "", None)
+            return rows.add_message(db, conversation, message)
 
         return self._storage.submit(work)
 
@@ -122,7 +124,7 @@ class ConversationStore:
             path = rows.read_conversation(db, conversation).path()
             root = path[0] if path and path[0].role == "system" else None
             if root is None and text:
-                added = self._add(db, conversation, None, "system", text)
+                added = rows.add_message(db, conversation, self._system(text))
                 db.execute(
                     "UPDATE message SET parent = ? "
                     "WHERE conversation = ? AND parent IS NULL AND id <> ?",
@@ -198,20 +200,5 @@ class ConversationStore:
             "DELETE FROM conversation WHERE deleted_s < ?", (self._clock() - KEEP_DELETED_S,)
         )
 
-    def _add(
-        self,
-        db: sqlite3.Connection,
-        conversation: int,
-        parent: int | None,
-        role: str,
-        text: str,
-        *,
-        model: str = "",
-        finished: bool = True,
-    ) -> Message:
-        number = rows.next_message_id(db)
-        message = Message(number, parent, role, text, "", model, self._clock(), finished, "", None)
-        rows.add_messages(db, conversation, [message])
-        rows.set_leaf(db, conversation, number)
-        rows.touch(db, conversation, message.created_s)
-        return rows.read_message(db, number)
+    def _system(self, text: str) -> Message:
+        return Message(0, None, "system", text, "", "", self._clock(), True, "", None)

@@ -62,7 +62,9 @@ def to_json(conversation: Conversation) -> str:
         "leaf": conversation.leaf,
         "messages": [to_plain(message) for message in conversation.messages.values()],
     }
-    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+    # A path that is not UTF-8 has halves of surrogate pairs, which no file can hold but escaped.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def from_json(text: str) -> Conversation:

@@ -2,6 +2,7 @@
 """What goes out comes in again; what comes from anywhere harms nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from rigpanel.chat import transfer
 from rigpanel.chat.conversation import Conversation, ConversationError, Message
 from rigpanel.chat.store import ConversationStore
 from rigpanel.codec import to_plain
+from rigpanel.fit.load_settings import LoadSettings
 from tests.chat.driving import (
     LIMIT_S,
     RECORD,
@@ -70,6 +72,22 @@ def test_a_long_conversation_goes_in_and_out(store: ConversationStore) -> None:
     conversation = opened(store, info.id)
     assert (info.n_messages, len(conversation.path())) == (2000, 2000)
     assert conversation.path()[-1].text == "no. 2000"
+
+
+def test_a_path_that_is_not_utf_8_goes_in_and_out(store: ConversationStore) -> None:
+    conversation = begun(store, "a", "b")
+    settings = LoadSettings(Path("/models/caf\udce9.gguf"))
+    record = replace(RECORD, settings=settings)
+    store.finish(conversation.path()[-1].id, record)
+    text = store.export_json(conversation.info.id).result(LIMIT_S)
+    info = store.import_json(text.encode().decode()).result(LIMIT_S)
+    assert opened(store, info.id).path()[-1].record == record
+
+
+def test_a_title_is_cut_to_what_a_list_can_show(store: ConversationStore) -> None:
+    info = store.import_json(export(title="very \n" * 1000)).result(LIMIT_S)
+    assert info.title.startswith("very very very")
+    assert len(info.title) <= 200
 
 
 def test_parents_may_stand_after_their_answers(store: ConversationStore) -> None:
