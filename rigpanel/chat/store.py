@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 
-from rigpanel.chat import rows, search_index, transfer
+from rigpanel.chat import rows, transfer
 from rigpanel.chat.conversation import (
     ROLES,
     Conversation,
@@ -17,6 +17,7 @@ from rigpanel.chat.conversation import (
     ReplyRecord,
     title_from,
 )
+from rigpanel.chat.search import condition
 from rigpanel.storage import Storage, storable
 
 KEEP_DELETED_S = 30 * 24 * 3600.0
@@ -34,7 +35,6 @@ class ConversationStore:
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.time) -> None:
         self._storage = storage
         self._clock = clock
-        self._indexed = False
         storage.submit(self._begin)
 
     def create(self, title: str = "", system: str = "") -> Future[Conversation]:
@@ -55,7 +55,7 @@ class ConversationStore:
         """Find those with every word of `search` in title or texts, newest first."""
 
         def work(db: sqlite3.Connection) -> tuple[ConversationInfo, ...]:
-            found, values = search_index.condition(storable(search), indexed=self._indexed)
+            found, values = condition(storable(search))
             listed = db.execute(
                 f"{rows.INFO} WHERE c.deleted_s IS NULL AND {found} "
                 "ORDER BY c.updated_s DESC, c.id DESC LIMIT ?",
@@ -192,8 +192,7 @@ class ConversationStore:
         return self._storage.submit(work)
 
     def _begin(self, db: sqlite3.Connection) -> None:
-        """Tidy up what the last run left, and see that everything can be searched."""
-        self._indexed = search_index.prepare(db)
+        """Tidy up what the last run left."""
         for message in rows.streaming(db):
             rows.fold_pieces(db, message)
         db.execute(

@@ -5,19 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rigpanel.chat import search_index
 from rigpanel.chat.store import ConversationStore
-from rigpanel.storage import Storage
-from tests.chat.driving import LIMIT_S, Clock, begun, titles
+from tests.chat.driving import LIMIT_S, begun, titles
 
 
-@pytest.fixture(params=["indexed", "scanned"])
-def filled(
-    request: pytest.FixtureRequest, storage: Storage, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> ConversationStore:
-    if request.param == "scanned":
-        monkeypatch.setattr(search_index, "_has_trigrams", lambda _: False)
-    store = ConversationStore(storage, clock)
+@pytest.fixture
+def filled(store: ConversationStore) -> ConversationStore:
     begun(store, "How warm may a card be?", "Up to 85 °C, says the_maker.", title="Heat")
     begun(store, "显卡的温度是多少", "大约六十度", title="Chinese")
     begun(store, "Как охладить карту?", "Да, ВЕНТИЛЯТОРОМ", title="Russian")
@@ -81,14 +74,3 @@ def test_streamed_text_is_found_once_the_reply_has_ended(store: ConversationStor
     store.append(reply.id, "mill")
     store.finish(reply.id, None).result(LIMIT_S)
     assert titles(store, "windmill") == ["a"]
-
-
-def test_an_index_that_was_missing_is_made_of_what_is_there(
-    storage: Storage, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        begun(ConversationStore(storage, clock), "first windmill", title="first")
-        patch.setattr(search_index, "_has_trigrams", lambda _: False)
-        begun(ConversationStore(storage, clock), "second windmill", title="second")
-    again = ConversationStore(storage, clock)
-    assert titles(again, "windmill") == ["second", "first"]
