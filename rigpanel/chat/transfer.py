@@ -74,7 +74,7 @@ def from_json(text: str) -> Conversation:
     """
     if len(text) > IMPORT_CHARS:
         raise ConversationError(
-            f"The file is too long to be a conversation ({len(text) / 2**20:.0f} million letters, "
+            f"The file is too long to be a conversation ({len(text) / 2**20:.1f} million letters, "
             f"at most {IMPORT_CHARS // 2**20}), so nothing was imported."
         )
     try:

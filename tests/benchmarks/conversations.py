@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The conversation store: opening 2000 messages against 20, appending late against early.
+"""The conversation store: 2000 messages opened against 20, a long reply appended to against a new.
 
 Run: python -m tests.benchmarks.conversations [--runs N]
 """
 
 import argparse
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from rigpanel.chat import transfer
+from rigpanel.chat import rows, transfer
 from rigpanel.chat.conversation import Conversation, ConversationInfo, Message, ReplyRecord
 from rigpanel.chat.store import ConversationStore
 from rigpanel.engine.messages import FinishReason, ReplyStats, Sampling
@@ -25,9 +26,8 @@ LONG, SHORT = 2000, 20
 OPEN_AIM = float(LONG / SHORT)
 """Opening may take as many times longer as there are more messages: nothing is asked for one by
 one."""
-TOKENS = 10_000
-WINDOW = 500
-"""Appends timed at the reply's beginning and at its end."""
+N_TOKENS = 10_000
+APPENDS = 500
 APPEND_AIM = 1.5
 PARAGRAPH = "The lower card takes the warm air of the upper one, so its fans run faster. " * 6
 RECORD = ReplyRecord(
@@ -67,26 +67,27 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def rewriting(storage: Storage, message: int, text: str) -> None:
+def in_pieces(db: sqlite3.Connection, message: int, text: str) -> None:
+    """Append as the store does."""
+    rows.add_piece(db, message, text, "")
+
+
+def rewriting(db: sqlite3.Connection, message: int, text: str) -> None:
     """Append as a store would that keeps the whole text in one place."""
-    storage.submit(
-        lambda db: db.execute("UPDATE message SET text = text || ? WHERE id = ?", (text, message))
-    ).result()
-
-
-def first_and_last(append: Callable[[str], object]) -> tuple[float, float]:
-    """Append a token at a time; return the medians of the first and of the last of them."""
-    taken = [seconds(lambda: append(" warm")) for _ in range(TOKENS)]
-    return statistics.median(taken[:WINDOW]), statistics.median(taken[-WINDOW:])
+    db.execute("UPDATE message SET text = text || ? WHERE id = ?", (text, message))
 
 
 def opening(store: ConversationStore, runs: int) -> float:
     """Print how long both open, taken by turns, and return the ratio."""
+
+    def opened(number: int) -> Callable[[], Conversation]:
+        return lambda: store.open(number).result()
+
     numbers = {n: filled(store, n) for n in (SHORT, LONG)}
     taken: dict[int, list[float]] = {SHORT: [], LONG: []}
     for _ in range(runs):
         for n, number in numbers.items():
-            taken[n].append(seconds(lambda number=number: store.open(number).result()))  # type: ignore[misc]
+            taken[n].append(seconds(opened(number)))
     medians = {n: statistics.median(times) for n, times in taken.items()}
     ratio = medians[LONG] / medians[SHORT]
     print(
@@ -96,40 +97,50 @@ def opening(store: ConversationStore, runs: int) -> float:
     return ratio
 
 
-def appending(store: ConversationStore, storage: Storage) -> float:
-    """Print what a token costs early and late in a reply, in pieces and in one text."""
+def appending(
+    storage: Storage,
+    store: ConversationStore,
+    append: Callable[[sqlite3.Connection, int, str], None],
+) -> float:
+    """Print what a token costs a new reply and a long one, by turns, and return the ratio."""
     conversation = store.create().result().info.id
-    reply, other = (
-        store.add(conversation, None, "assistant", "", finished=False).result().id for _ in "ab"
+    new, long = (
+        store.add(conversation, None, "assistant", "", finished=False).result().id for _ in range(2)
     )
-    ratios = []
-    for name, append in (
-        ("in pieces", lambda text: store.append(reply, text).result()),
-        ("rewriting the text", lambda text: rewriting(storage, other, text)),
-    ):
-        first_s, last_s = first_and_last(append)
-        ratios.append(last_s / first_s)
-        print(
-            f"append {name}: {first_s * 1e6:.0f} µs at the beginning, {last_s * 1e6:.0f} µs "
-            f"after {TOKENS} tokens: ratio {ratios[-1]:.2f}"
-        )
-    folded_s = seconds(lambda: store.finish(reply, RECORD).result())
+
+    def lengthen(db: sqlite3.Connection) -> None:
+        for _ in range(N_TOKENS):
+            append(db, long, " warm")
+
+    def one_more(reply: int) -> Callable[[], None]:
+        return lambda: storage.submit(lambda db: append(db, reply, " warm")).result()
+
+    storage.submit(lengthen).result()
+    taken: dict[int, list[float]] = {new: [], long: []}
+    for _ in range(APPENDS):
+        for reply, times in taken.items():
+            times.append(seconds(one_more(reply)))
+    new_s, long_s = (statistics.median(times) for times in taken.values())
     print(
-        f"(aim: at most {APPEND_AIM} in pieces; folding them in the end: {folded_s * 1e3:.1f} ms)"
+        f"append {append.__name__}: {new_s * 1e6:.0f} µs to a new reply, {long_s * 1e6:.0f} µs to "
+        f"one of {N_TOKENS} tokens: ratio {long_s / new_s:.2f}"
     )
-    return ratios[0]
+    return long_s / new_s
 
 
 def main() -> int:
     """Measure both on one file, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=30, help="openings of each length")
+    parser.add_argument("--folder", help="where the file is made; /dev/shm leaves the disk out")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         storage = Storage(Path(folder) / "rigpanel.sqlite3")
         store = ConversationStore(storage)
         opened = opening(store, options.runs)
-        appended = appending(store, storage)
+        appended = appending(storage, store, in_pieces)
+        appending(storage, store, rewriting)
+        print(f"(aim: at most {APPEND_AIM} in pieces)")
         storage.close(30.0)
     return 0 if opened <= OPEN_AIM and appended <= APPEND_AIM else 1
 
