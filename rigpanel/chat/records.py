@@ -11,12 +11,11 @@ from rigpanel.engine.messages import ReplyStats, Sampling
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.rig.energy import CardEnergy
 
-COLUMNS = ("stats", "settings", "sampling", "energy")
 Columns = tuple[str | None, str | None, str | None, str | None]
 
 
 def to_columns(record: ReplyRecord | None) -> Columns:
-    """Return the record as JSON texts, one for each of `COLUMNS`; all None for none."""
+    """Return stats, settings, sampling and energy as JSON texts; all None for no record."""
     if record is None:
         return (None, None, None, None)
     return (

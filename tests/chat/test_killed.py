@@ -14,7 +14,9 @@ from rigpanel.chat.store import ConversationStore
 from rigpanel.storage import Storage
 from tests.chat.driving import LIMIT_S, Clock, begun, opened, titles
 
-ROUNDS = 10
+BRIEF_ROUNDS = 8
+LONG_ROUNDS_S = (1.7, 2.3)
+"""Long enough that a store which falls behind is more than a second late."""
 STREAM = """
 import sys, time
 from pathlib import Path
@@ -28,7 +30,7 @@ number = 0
 while True:
     saved = store.append(reply, f"{number} {time.time()!r}\\n", f"thought {number} ")
     number += 1
-    time.sleep(0.002)
+    time.sleep(0.02)
 """
 
 
@@ -54,10 +56,9 @@ def test_a_killed_panel_loses_nothing_older_than_a_second(path: Path, clock: Clo
     assert storage.close(LIMIT_S)
     assert conversation.leaf is not None
     chance = random.Random(20261125)  # noqa: S311 - moments, no secrets
-    for _ in range(ROUNDS):
-        reply = streamed_until_killed(
-            path, conversation.info.id, conversation.leaf, chance.uniform(0.0, 0.4)
-        )
+    moments_s = [chance.uniform(0.0, 0.4) for _ in range(BRIEF_ROUNDS)]
+    for after_s in (*moments_s, *LONG_ROUNDS_S):
+        reply = streamed_until_killed(path, conversation.info.id, conversation.leaf, after_s)
         killed_s = time.time()
         storage = Storage(path)
         store = ConversationStore(storage, clock)

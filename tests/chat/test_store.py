@@ -9,7 +9,6 @@ import pytest
 
 from rigpanel.chat.conversation import ConversationError
 from rigpanel.chat.store import KEEP_DELETED_S, ConversationStore
-from rigpanel.errors import RigpanelError
 from rigpanel.storage import Storage, StorageError
 from tests.chat.driving import BLIND, LIMIT_S, RECORD, Clock, begun, chain, opened, texts, titles
 
@@ -211,8 +210,3 @@ def test_a_disk_that_fills_loses_only_what_was_written_then(
     allow(1000)
     store.append(reply.id, "and on")
     assert store.finish(reply.id, None).result(LIMIT_S).text == "kept and on"
-
-
-def test_every_failure_is_one_to_act_on() -> None:
-    assert issubclass(ConversationError, RigpanelError)
-    assert issubclass(StorageError, RigpanelError)
