@@ -48,6 +48,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             stats TEXT, settings TEXT, sampling TEXT, energy TEXT)""",
         "CREATE INDEX message_by_conversation ON message (conversation)",
         "CREATE INDEX message_by_parent ON message (parent)",
+        "CREATE INDEX conversation_by_leaf ON conversation (leaf)",
         # What streams is laid down piece by piece; a reply's end folds it into its message.
         """CREATE TABLE piece (
             id INTEGER PRIMARY KEY,
