@@ -23,6 +23,7 @@ FILE_NAME = "rigpanel.sqlite3"
 MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process that writes."""
+BUSY_PAUSE_S = 0.02
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -204,7 +205,7 @@ class Storage:
         connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._begin_wal(connection)
             # Each commit reaches the disk: within a second, also when the power fails.
             connection.execute("PRAGMA synchronous = FULL")
             if check:
@@ -214,6 +215,19 @@ class Storage:
             connection.close()
             raise
         return connection
+
+    def _begin_wal(self, connection: sqlite3.Connection) -> None:
+        """Change the journal once; SQLite does not wait by itself where two do so at a time."""
+        deadline_s = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                    raise
+                time.sleep(BUSY_PAUSE_S)
+            else:
+                return
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
