@@ -223,7 +223,7 @@ def test_a_file_another_program_holds_is_told_and_free_later(storage: Storage, p
 
 
 def test_two_panels_write_one_file(path: Path) -> None:
-    panels = [Storage(path), Storage(path)]
+    panels = [Storage(path, busy_timeout_s=LIMIT_S) for _ in range(2)]
     done = [keeping(panels[n % 2], str(n)) for n in range(40)]
     assert sum(future.result(LIMIT_S) for future in done) == 40
     assert kept(panels[0]) == kept(panels[1])
