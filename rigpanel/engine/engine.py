@@ -4,6 +4,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 
+from rigpanel.engine.devices import Device
 from rigpanel.engine.messages import (
     ChatRequest,
     EngineStatus,
@@ -33,6 +34,15 @@ class Engine(ABC):
 
         Raises LoadCancelledError after `cancel`, EngineDiedError when the process ended,
         EngineError for everything else (bad file, busy, out of memory, refused settings).
+        """
+
+    @abstractmethod
+    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+        """Return llama.cpp's devices on this machine, then those of each RPC server, in order.
+
+        Works at any time, a load or reply under way included; of a server that the loaded model
+        uses (it answers nobody else) the memory is told as it was before the load. Raises
+        EngineError naming the server that does not answer.
         """
 
     @abstractmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rigpanel.codec import from_plain, to_plain
+from rigpanel.engine.devices import Device
 from rigpanel.engine.messages import (
     ChatRequest,
     ContextNearlyFull,
@@ -54,7 +55,15 @@ class Quit:
     """End the worker."""
 
 
-Command = Load | Chat | Unload | Cancel | Quit
+@dataclass(frozen=True, slots=True)
+class ListDevices:
+    """List llama.cpp's devices, those of these RPC servers among them."""
+
+    job: int
+    rpc_servers: tuple[str, ...]
+
+
+Command = Load | Chat | Unload | ListDevices | Cancel | Quit
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +93,28 @@ class Failed:
     cancelled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DevicesListed:
+    """The devices there are; `problem` says why there are none."""
+
+    devices: tuple[Device, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Sent each second while a job is under way: how long ago llama.cpp last showed a sign."""
+
+    idle_s: float
+
+
 Event = (
     LoadProgressed
     | ModelLoaded
     | Unloaded
     | Failed
+    | DevicesListed
+    | Alive
     | TurnsDropped
     | PrefillProgressed
     | ContextNearlyFull

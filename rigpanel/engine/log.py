@@ -1,16 +1,40 @@
 # SPDX-License-Identifier: MIT
-"""What llama.cpp logs: the last lines, and the buffer sizes it reports while loading."""
+"""What llama.cpp logs: the last lines, and what it reports of devices while loading."""
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rigpanel.engine.messages import DeviceUse
 
-_BUFFER = re.compile(r":\s+(\S+)\s+(model|KV|RS|compute|output) buffer size\s*=\s*([\d.]+) MiB")
+_BUFFER = re.compile(
+    r":\s+(\S+)\s+(model|KV|RS|compute|output|LoRA) buffer size\s*=\s*([\d.]+) MiB"
+)
+_LAYER = re.compile(r"layer\s+\d+ assigned to device (\S+?),")
+_META = re.compile(r"Meta\(.*\)")
+"""The one device that tensor split makes of several; told is the largest of their parts."""
 _REASON = "error loading model: "
-_FAILURE = re.compile(r"error|fail|unable|cannot", re.IGNORECASE)
-_PART = {"model": 0, "KV": 1, "RS": 1, "compute": 2, "output": 2}
+_FAILURE = re.compile(r"error|fail|unable|cannot|requires|does not|not supported", re.IGNORECASE)
+_EMPTY = re.compile(r"failed to load model$|failed to initialize the context$")
+"""Says that it failed, and not why."""
+_FUNCTION = re.compile(r"^[\w:~]+: +")
+_PART = {"model": 0, "LoRA": 0, "KV": 1, "RS": 1, "compute": 2, "output": 2}
+_NOTES = (
+    (
+        re.compile(r"failed to mlock"),
+        (
+            "The model could not be locked in memory: this user may lock less than it needs "
+            "(`ulimit -l`). It runs, and may be swapped out."
+        ),
+    ),
+    (
+        re.compile(r"n_ctx_seq \((\d+)\) > n_ctx_train \((\d+)\)"),
+        (
+            "The context of {0} tokens is longer than the {1} the model was trained for; past "
+            "those its replies may get worse. RoPE scaling helps."
+        ),
+    ),
+)
 
 
 class LlamaLog:
@@ -21,29 +45,73 @@ class LlamaLog:
         self.echo: Callable[[str], None] | None = None
         """Given each whole line too."""
         self._partial = ""
+        self._errors: list[str] = []
+        self._notes: dict[str, None] = {}
         self._sizes: dict[str, list[float]] = {}
+        self._layers: dict[str, int] = {}
+        self._buffer_names: Mapping[str, str] = {}
+        self._split: Mapping[str, float] = {}
 
-    def feed(self, text: str) -> None:
+    def feed(self, text: str, *, is_error: bool = False) -> None:
         """Take a piece of the log, which may be part of a line."""
         *whole, self._partial = (self._partial + text).split("\n")
         for line in whole:
             self.lines.append(line)
             if self.echo is not None:
                 self.echo(line)
-            found = _BUFFER.search(line)
-            if found:
-                device = found[1].removesuffix("_Mapped").removesuffix("_REPACK")
-                device = "CPU" if device.endswith("_Host") else device
-                self._sizes.setdefault(device, [0.0, 0.0, 0.0])[_PART[found[2]]] += float(found[3])
+            if is_error and line.strip():
+                self._errors.append(line.strip())
+            self._take_size(line)
+            self._take_note(line)
+
+    def feed_layer(self, line: str) -> None:
+        """Take a line that says on which device a layer is; it is counted and not kept."""
+        if found := _LAYER.search(line):
+            self._layers[found[1]] = self._layers.get(found[1], 0) + 1
+
+    def _take_size(self, line: str) -> None:
+        if found := _BUFFER.search(line):
+            device = self._buffer_names.get(found[1], found[1])
+            device = device.removesuffix("_Mapped").removesuffix("_REPACK")
+            device = "CPU" if device.endswith("_Host") else device
+            self._sizes.setdefault(device, [0.0, 0.0, 0.0])[_PART[found[2]]] += float(found[3])
+
+    def _take_note(self, line: str) -> None:
+        for pattern, sentence in _NOTES:
+            if found := pattern.search(line):
+                self._notes[sentence.format(*found.groups())] = None
 
     def begin_load(self) -> None:
         """Start anew, so that an earlier load's sizes and errors are not told of this one."""
         self._sizes.clear()
+        self._layers.clear()
+        self._errors.clear()
+        self._notes.clear()
         self.lines.clear()
+        self._buffer_names, self._split = {}, {}
+
+    def names_devices(self, buffer_names: Mapping[str, str], split: Mapping[str, float]) -> None:
+        """Be told whose buffers bear another name, and each device's share of a tensor split."""
+        self._buffer_names, self._split = buffer_names, split
 
     def devices(self) -> tuple[DeviceUse, ...]:
         """Return the memory reported for each device since the last load began, MiB."""
-        return tuple(DeviceUse(name, *sizes) for name, sizes in sorted(self._sizes.items()))
+        uses: list[DeviceUse] = []
+        for name, (weights, kv, compute) in sorted(self._sizes.items()):
+            layers = self._layers.get(name, 0) if self._layers else None
+            if _META.fullmatch(name):
+                largest = max(self._split.values(), default=1.0)
+                uses += [
+                    DeviceUse(each, weights * part / largest, kv * part / largest, compute, layers)
+                    for each, part in self._split.items()
+                ]
+            else:
+                uses.append(DeviceUse(name, weights, kv, compute, layers))
+        return tuple(uses)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know of this load though it went well."""
+        return tuple(self._notes)
 
     def last_error(self) -> str | None:
         """Return why llama.cpp failed, as far as its log since the load began tells."""
@@ -51,4 +119,6 @@ class LlamaLog:
         for line in lines:
             if _REASON in line:
                 return line.split(_REASON, 1)[1]
-        return next((line for line in lines if _FAILURE.search(line)), None)
+        errors = [line for line in self._errors if not _EMPTY.search(line)]
+        errors += [line for line in lines if _FAILURE.search(line)]
+        return _FUNCTION.sub("", errors[0]) if errors else None

@@ -39,6 +39,8 @@ class DeviceUse:
     weights_mib: float
     kv_mib: float
     compute_mib: float
+    layers: int | None = None
+    """Layers it holds, the output layer counted as one; None where the log does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class LoadedModel:
     then a chat is refused until one is chosen."""
     devices: tuple[DeviceUse, ...]
     load_s: float
+    notes: tuple[str, ...] = ()
+    """Sentences on what a person should know of this load though it went well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,17 @@ import os
 import socket
 import sys
 import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from rigpanel.engine.events import Event, Quit, decode, encode
+from rigpanel.engine.events import Alive, Event, Quit, decode, encode
+
+if TYPE_CHECKING:
+    from rigpanel.engine.worker import EngineWorker
 
 GOODBYE_S = 3.0
+BEAT_S = 1.0
 
 
 def main() -> None:
@@ -35,6 +42,7 @@ def main() -> None:
 
     worker = EngineWorker(emit, echo)
     worker.start()
+    threading.Thread(target=_beat, args=(worker, emit), name="heartbeat", daemon=True).start()
     with connection.makefile("rb") as commands:
         for line in commands:
             command = decode(line)
@@ -44,6 +52,15 @@ def main() -> None:
             worker.post(command)
     sys.stderr.flush()
     os._exit(0)  # Frees everything at once; llama.cpp's own teardown may hang on a sick card.
+
+
+def _beat(worker: "EngineWorker", emit: Callable[[Event], None]) -> None:
+    """Tell each second that the process lives, and how long llama.cpp has shown no sign of it."""
+    while True:
+        time.sleep(BEAT_S)
+        idle_s = worker.idle_s
+        if idle_s is not None:
+            emit(Alive(idle_s))
 
 
 if __name__ == "__main__":

@@ -2,136 +2,142 @@
 """The engine in a process of its own: what ends llama.cpp costs the model and nothing else."""
 
 import asyncio
-import collections
-import contextlib
 import logging
-import signal
-import socket
-import subprocess
-import sys
-import threading
+import time
+from typing import Any
 
-from rigpanel.engine.events import Command, Quit, Unloaded, decode, encode
-from rigpanel.engine.messages import EngineError, EngineState
+from rigpanel.engine.child import Child
+from rigpanel.engine.devices import Device, DeviceKind, in_order_of_servers
+from rigpanel.engine.endings import RELOAD, how_it_ended, lost_a_server
+from rigpanel.engine.events import Alive, Command, DevicesListed, Quit, Unloaded
+from rigpanel.engine.messages import EngineError, EngineState, LoadCancelledError
+from rigpanel.engine.probe import list_devices
+from rigpanel.engine.rpc_peer import who_is_gone
+from rigpanel.engine.watchdog import CANCEL_S, HANG_S, Watchdog
 from rigpanel.engine.worker_engine import WorkerEngine
+from rigpanel.fit.load_settings import LoadSettings
 
 QUIT_S = 4.0
 """How long the engine may take to end by itself; together with KILL_S, 5 s."""
 KILL_S = 1.0
-LINE_LIMIT = 64 * 1024 * 1024
-LOG_LINES = 60
-"""Last lines of the engine's log that are kept for telling how it died."""
+LOOK_S = 0.5
+"""How often the watchdog looks."""
+BUSY = {EngineState.LOADING, EngineState.GENERATING}
 
 log = logging.getLogger(__name__)
 
 
-class _Child:
-    """One engine process: its socket, and a thread that reads its log and reaps it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-m", "rigpanel.engine.process", "--fd", str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ours.close()
-                raise EngineError(f"The engine could not be started: {error.strerror}.") from error
-        self.socket = ours
-        self.lines: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
-        self.ended = asyncio.Event()
-        self._loop = loop
-        self._thread = threading.Thread(target=self._watch, name="engine-log", daemon=True)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        if self.process.stdout is not None:
-            with self.process.stdout as output:
-                for raw in output:
-                    self.lines.append(raw.decode("utf-8", "replace").rstrip())
-        self.process.wait()
-        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-            self._loop.call_soon_threadsafe(self.ended.set)
-
-    def how_it_ended(self) -> str:
-        """Say in a sentence how the process ended."""
-        code = self.process.returncode
-        if code is not None and code < 0:
-            try:
-                how = f"was ended by {signal.Signals(-code).name}"
-            except ValueError:
-                how = f"was ended by signal {-code}"
-        else:
-            how = f"ended with status {code}"
-        last = next((line for line in reversed(self.lines) if line.strip()), None)
-        told = f" Its last words: {last.strip()}" if last else ""
-        why = ""
-        if code == -signal.SIGKILL:
-            why = " The system does this when memory runs out."
-        return (
-            f"The engine {how}.{why}{told} The model is gone from memory; load it again to go on."
-        )
-
-
 class ProcessEngine(WorkerEngine):
-    """An engine whose worker runs in a child process; the next load starts a fresh one."""
+    """An engine whose worker runs in a child process; the next load starts a fresh one.
 
-    def __init__(self) -> None:
+    A job that shows no sign of life for `hang_limit_s`, or does not obey a cancel within
+    `cancel_limit_s`, has its process killed, and that is told like any other death.
+    """
+
+    def __init__(self, hang_limit_s: float = HANG_S, cancel_limit_s: float = CANCEL_S) -> None:
         super().__init__()
-        self._child: _Child | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._child: Child | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._watchdog = Watchdog(hang_limit_s, cancel_limit_s)
+        self._verdict: str | None = None
         self._expected_end = False
+        self._lent: tuple[Device, ...] = ()
+        """Devices of the RPC servers that the process has met, as they were then."""
 
     @property
     def pid(self) -> int | None:
         """Process id of the engine while there is one."""
         return None if self._child is None else self._child.process.pid
 
-    async def _start(self) -> None:
-        if self._child is not None:
-            return
-        self._expected_end = False
-        child = _Child(asyncio.get_running_loop())
-        self._child = child
-        reader, self._writer = await asyncio.open_connection(sock=child.socket, limit=LINE_LIMIT)
-        self._reading = asyncio.create_task(self._read(child, reader))
+    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+        """List the devices from a process that ends with the answer; see Engine."""
+        held = {device.address for device in self._lent}
+        found = await list_devices(tuple(s for s in rpc_servers if s not in held))
+        return in_order_of_servers((*found, *self._lent), rpc_servers)
+
+    async def _start(self, _settings: LoadSettings, /) -> None:
+        if self._child is not None and self._lent:
+            await self._let_go_of_servers(self._child)
+        if self._child is None:
+            self._expected_end, self._verdict = False, None
+            self._child = await Child.start()
+            self._reading = asyncio.create_task(self._read(self._child))
+        self._watchdog.job_begins(time.monotonic())
+
+    async def _let_go_of_servers(self, child: Child) -> None:
+        """End a process that has met RPC servers: its connections may be dead, its names others."""
+        self._child, self._lent = None, ()
+        child.post(Quit())
+        await child.is_gone(QUIT_S)
 
     def _post(self, command: Command) -> None:
-        if self._writer is not None:
-            self._writer.write(encode(command))
+        if self._child is not None:
+            self._child.post(command)
 
-    async def _read(self, child: _Child, reader: asyncio.StreamReader) -> None:
+    def _begin_reply(self) -> None:
+        self._watchdog.job_begins(time.monotonic())
+
+    def cancel(self) -> None:
+        """Stop the load or reply under way; one that does not stop in time is killed."""
+        if self._status.state in BUSY:
+            self._watchdog.cancelled(time.monotonic())
+        super().cancel()
+
+    async def _read(self, child: Child) -> None:
         """Take events until the process closes its end, then tell how it went."""
-        while line := await self._line(reader):
-            try:
-                self._take(decode(line))
-            except Exception:
-                log.exception("an event of the engine could not be taken")
-        if self._writer is not None:
-            self._writer.close()
+        watching = asyncio.create_task(self._watch(child))
         try:
-            await asyncio.wait_for(child.ended.wait(), QUIT_S)
-        except TimeoutError:
-            child.process.kill()
-            await child.ended.wait()
-        self._child = self._writer = None
+            while (event := await self._next_event(child)) is not None:
+                self._hear(event)
+        finally:
+            watching.cancel()
+        await child.is_gone(QUIT_S)
+        if self._child is not child:
+            return
+        self._child, self._lent = None, ()
         if self._expected_end:
             self._ended(None)
+        elif self._verdict is not None and self._load_was_cancelled():
+            self._ended(None, error=LoadCancelledError("The load was cancelled."))
         else:
-            self._ended(child.how_it_ended(), tuple(child.lines))
+            self._ended(await self._problem(child), tuple(child.lines))
 
-    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+    async def _next_event(self, child: Child) -> Any:
+        while True:
+            try:
+                return await child.next_event()
+            except ValueError:
+                log.exception("an event of the engine could not be read")
+
+    def _hear(self, event: Any) -> None:
+        self._watchdog.hear(time.monotonic(), event.idle_s if isinstance(event, Alive) else 0.0)
         try:
-            return await reader.readline()
-        except (OSError, ValueError):  # Reset, or no end of the line in sight.
-            return b""
+            if isinstance(event, DevicesListed):
+                self._lent = tuple(d for d in event.devices if d.kind is DeviceKind.RPC)
+            elif not isinstance(event, Alive):
+                self._take(event)
+        except Exception:
+            log.exception("an event of the engine could not be taken")
+
+    async def _watch(self, child: Child) -> None:
+        """Kill the process when it hangs; the end is told where its events are read."""
+        while self._verdict is None:
+            await asyncio.sleep(LOOK_S)
+            if self._status.state in BUSY:
+                self._verdict = self._watchdog.verdict(time.monotonic())
+        child.kill()
+
+    def _load_was_cancelled(self) -> bool:
+        return self._status.state is EngineState.LOADING and self._cancelled_job >= self._job
+
+    async def _problem(self, child: Child) -> str:
+        if self._verdict is not None:
+            return f"The engine {self._verdict}, so it was ended. {RELOAD}"
+        lines = list(child.lines)
+        gone: tuple[str, ...] = ()
+        if self._settings is not None and lost_a_server(lines):
+            gone = await asyncio.to_thread(who_is_gone, self._settings.rpc_servers)
+        return how_it_ended(child.process.returncode, lines, gone)
 
     async def unload(self) -> None:
         """End the process, so that all of its memory is certain to be free."""
@@ -148,16 +154,16 @@ class ProcessEngine(WorkerEngine):
                 return
             self._expected_end = True
             self.cancel()
-            self._post(Quit())
+            child.post(Quit())
             try:
                 await asyncio.wait_for(child.ended.wait(), QUIT_S)
             except TimeoutError:
-                child.process.kill()
+                child.kill()
             await asyncio.wait({reading}, timeout=KILL_S)
             if reading.done():
                 return
             reading.cancel()
-            self._child = self._writer = self._reading = None
+            self._child = self._reading = None
             problem = (
                 f"The engine (process {child.process.pid}) does not end though it was killed; a "
                 "driver that hangs holds it. Its memory comes back with a restart of the machine."

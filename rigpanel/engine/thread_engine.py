@@ -6,10 +6,12 @@ import contextlib
 import itertools
 import os
 
-from rigpanel.engine.events import Command, Event, Unload, Unloaded
+from rigpanel.engine.devices import Device
+from rigpanel.engine.events import Command, DevicesListed, Event, ListDevices, Unload, Unloaded
 from rigpanel.engine.messages import EngineError, EngineState
 from rigpanel.engine.worker import EngineWorker
 from rigpanel.engine.worker_engine import WorkerEngine
+from rigpanel.fit.load_settings import LoadSettings
 
 STOP_S = 5.0
 POLL_S = 0.02
@@ -22,16 +24,51 @@ class ThreadEngine(WorkerEngine):
         super().__init__()
         self._worker: EngineWorker | None = None
         self._unloaded = asyncio.Event()
+        self._asked: list[asyncio.Future[DevicesListed]] = []
 
     def _take_from(self, worker: EngineWorker, event: Event) -> None:
         """Take one event, unless it is from a worker that was given up."""
         if worker is not self._worker:
             return
+        if isinstance(event, DevicesListed):
+            self._answer(event)
+            return
         self._take(event)
         if isinstance(event, Unloaded):
             self._unloaded.set()
 
-    async def _start(self) -> None:
+    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+        """List this process's own devices, once the job under way is done; see Engine."""
+        self._refuse_servers(rpc_servers)
+        async with self._lifecycle:
+            await self._begin()
+            answer: asyncio.Future[DevicesListed] = asyncio.get_running_loop().create_future()
+            self._asked.append(answer)
+            self._post(ListDevices(0, ()))
+        listed = await answer
+        if listed.problem:
+            raise EngineError(listed.problem)
+        return listed.devices
+
+    def _answer(self, event: DevicesListed) -> None:
+        while self._asked:
+            answer = self._asked.pop()
+            if not answer.done():
+                answer.set_result(event)
+
+    @staticmethod
+    def _refuse_servers(rpc_servers: tuple[str, ...]) -> None:
+        if rpc_servers:
+            raise EngineError(
+                "RPC servers need the engine in a process of its own: llama.cpp ends its process "
+                'when one of them goes away. Set engine.isolation to "process".'
+            )
+
+    async def _start(self, settings: LoadSettings, /) -> None:
+        self._refuse_servers(settings.rpc_servers)
+        await self._begin()
+
+    async def _begin(self) -> None:
         if self._worker is not None:
             return
         os.environ["GGML_NO_BACKTRACE"] = "1"
@@ -73,6 +110,7 @@ class ThreadEngine(WorkerEngine):
                 await asyncio.sleep(POLL_S)
             self._worker = None
             self._unloaded.set()
+            self._answer(DevicesListed((), "The engine was stopped."))
             self._ended(None)
         if worker.alive:
             raise EngineError("llama.cpp did not stop within 5 s; it ends with the program.")

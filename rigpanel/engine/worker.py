@@ -11,8 +11,10 @@ from rigpanel.engine.events import (
     Cancel,
     Chat,
     Command,
+    DevicesListed,
     Event,
     Failed,
+    ListDevices,
     Load,
     LoadProgressed,
     ModelLoaded,
@@ -20,6 +22,7 @@ from rigpanel.engine.events import (
     Unload,
     Unloaded,
 )
+from rigpanel.engine.llama import devices
 from rigpanel.engine.llama.runtime import prepare
 from rigpanel.engine.llama.session import Session
 from rigpanel.engine.messages import EngineError, LoadCancelledError, TextGenerated
@@ -39,8 +42,10 @@ class EngineWorker:
         self, emit: Callable[[Event], None], echo: Callable[[str], None] | None = None
     ) -> None:
         """`emit` is called on the worker's thread; `echo` with each line llama.cpp logs."""
-        self._emit = emit
+        self._send = emit
         self._echo = echo
+        self._busy = False
+        self._active_at = time.monotonic()
         self._prepared = False
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._cancelled_up_to = -1
@@ -73,8 +78,22 @@ class EngineWorker:
         """Whether the thread still runs."""
         return self._thread.is_alive()
 
+    @property
+    def idle_s(self) -> float | None:
+        """How long the job under way has shown no sign of life; None when there is no job.
+
+        Signs are events, and llama.cpp asking whether to go on: between two tensors of a load,
+        between two steps of a decode on the CPU, between two decodes on a card.
+        """
+        return time.monotonic() - self._active_at if self._busy else None
+
+    def _emit(self, event: Event) -> None:
+        self._active_at = time.monotonic()
+        self._send(event)
+
     def _run(self) -> None:
         while not isinstance(command := self._commands.get(), Quit):
+            self._active_at, self._busy = time.monotonic(), True
             try:
                 self._obey(command)
             except LoadCancelledError as error:
@@ -84,6 +103,7 @@ class EngineWorker:
             except Exception as error:
                 log.exception("the engine's worker failed")
                 self._emit(Failed(f"The engine failed unexpectedly: {error!r}."))
+            self._busy = False
         self._unload()
 
     def _obey(self, command: Command) -> None:
@@ -92,18 +112,33 @@ class EngineWorker:
             self._prepared = True
         if isinstance(command, Load):
             self._unload()
-            self._session = Session(
-                command.settings, self._progress(), self._cancel_check(command.job)
-            )
+            cancelled = self._cancel_check(command.job)
+            if command.settings.rpc_servers:
+                devices.register(command.settings.rpc_servers, cancelled)
+                self._emit(DevicesListed(devices.listed()))
+            self._session = Session(command.settings, self._progress(), cancelled)
             self._emit(ModelLoaded(self._session.model))
         elif isinstance(command, Chat):
             self._chat(command)
         elif isinstance(command, Unload):
             self._unload()
             self._emit(Unloaded())
+        elif isinstance(command, ListDevices):
+            self._emit(self._list_devices(command))
+
+    def _list_devices(self, command: ListDevices) -> DevicesListed:
+        try:
+            devices.register(command.rpc_servers)
+        except EngineError as error:
+            return DevicesListed((), str(error))
+        return DevicesListed(devices.listed())
 
     def _cancel_check(self, job: int) -> Callable[[], bool]:
-        return lambda: self._cancelled_up_to >= job or self._stopping.is_set()
+        def cancelled() -> bool:
+            self._active_at = time.monotonic()
+            return self._cancelled_up_to >= job or self._stopping.is_set()
+
+        return cancelled
 
     def _progress(self) -> Callable[[float], None]:
         told_at = 0.0

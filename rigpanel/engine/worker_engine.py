@@ -44,6 +44,8 @@ class WorkerEngine(Engine):
         self._loading: asyncio.Future[LoadedModel] | None = None
         self._on_progress: Callable[[float], None] | None = None
         self._reply: asyncio.Queue[ReplyEvent | EngineError] | None = None
+        self._settings: LoadSettings | None = None
+        """Of the last load, to be told should the engine die."""
 
     @property
     def status(self) -> EngineStatus:
@@ -55,8 +57,11 @@ class WorkerEngine(Engine):
         self._listeners.append(listener)
 
     @abstractmethod
-    async def _start(self) -> None:
-        """Bring the worker to life; raises EngineError."""
+    async def _start(self, settings: LoadSettings, /) -> None:
+        """Bring a worker to life that can load these; raises EngineError."""
+
+    def _begin_reply(self) -> None:
+        """Take note that a reply is asked for now."""
 
     @abstractmethod
     def _post(self, command: Command) -> None:
@@ -69,12 +74,13 @@ class WorkerEngine(Engine):
         self._refuse_when_busy()
         self._loading = asyncio.get_running_loop().create_future()
         self._on_progress = on_progress
+        self._settings = settings
         self._job += 1
         self._set(EngineStatus(EngineState.LOADING))
         posted = False
         try:
             async with self._lifecycle:
-                await self._start()
+                await self._start(settings)
                 self._refuse_when_cancelled()
                 self._post(Load(self._job, settings))
                 posted = True
@@ -96,6 +102,7 @@ class WorkerEngine(Engine):
         self._reply = events
         self._job += 1
         self._set(EngineStatus(EngineState.GENERATING, self._status.model))
+        self._begin_reply()
         self._post(Chat(self._job, request))
         ended = False
         try:
@@ -169,7 +176,16 @@ class WorkerEngine(Engine):
         elif self._reply is not None:
             self._reply.put_nowait(error)
 
-    def _ended(self, problem: str | None, log_tail: tuple[str, ...] = ()) -> None:
-        """Take note that the worker is gone; `problem` says how when nobody asked for it."""
-        self._set(EngineStatus(EngineState.STOPPED, None, problem, log_tail))
-        self._fail(EngineDiedError(problem or "The engine was stopped."))
+    def _ended(
+        self,
+        problem: str | None,
+        log_tail: tuple[str, ...] = (),
+        error: EngineError | None = None,
+    ) -> None:
+        """Take note that the worker is gone; `problem` says how when nobody asked for it.
+
+        The job under way fails with `error`, or with one that tells the problem.
+        """
+        settings = self._settings if problem else None
+        self._set(EngineStatus(EngineState.STOPPED, None, problem, log_tail, settings))
+        self._fail(error or EngineDiedError(problem or "The engine was stopped."))

@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtCore import QObject, QThread, SignalInstance, Slot
 from PySide6.QtWidgets import QApplication
 
+from rigpanel.engine.devices import Device
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatMessage,
@@ -58,6 +59,10 @@ class Broken(Engine):
     async def chat(self, request: ChatRequest) -> AsyncIterator[ReplyEvent]:
         del request
         yield TextGenerated("Half a ", 2)
+        raise self.failure
+
+    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+        del rpc_servers
         raise self.failure
 
     def cancel(self) -> None: ...

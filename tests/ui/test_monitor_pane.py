@@ -11,6 +11,7 @@ from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from rigpanel.engine.devices import Device
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatRequest,
@@ -55,6 +56,10 @@ class NoEngine(Engine):
 
     def chat(self, request: ChatRequest) -> AsyncIterator[ReplyEvent]:
         raise RigpanelError(f"no engine for {request}")
+
+    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+        del rpc_servers
+        return ()
 
     def cancel(self) -> None: ...
 

@@ -11,6 +11,7 @@ from typing import Any
 import qasync
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
+from rigpanel.engine.devices import Device
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatRequest,
@@ -132,6 +133,10 @@ class ScriptedEngine(Engine):
             yield event
             if isinstance(event, ReplyFinished):
                 return
+
+    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+        del rpc_servers
+        return ()
 
     def cancel(self) -> None:
         if self._status.state is EngineState.LOADING:

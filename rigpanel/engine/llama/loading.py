@@ -3,18 +3,30 @@
 
 import ctypes
 from collections.abc import Callable
+from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import psutil
 
 from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES
+from rigpanel.engine.llama import devices
 from rigpanel.engine.llama.runtime import llama_log
 from rigpanel.engine.messages import EngineError, LoadCancelledError
-from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.load_settings import LoadSettings, LoraAdapter, RopeScaling, SplitMode
 from rigpanel.library.gguf_header import GgufHeader
 
 SPLIT_MODES = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
+ROPE_SCALING = {
+    RopeScaling.MODEL: -1,
+    RopeScaling.NONE: 0,
+    RopeScaling.LINEAR: 1,
+    RopeScaling.YARN: 2,
+    RopeScaling.LONGROPE: 3,
+}
+MMAP, MLOCK = 1, 2
+"""Bits of enum llama_load_mode."""
 
 
 def load_model(
@@ -30,12 +42,17 @@ def load_model(
         on_progress(fraction)
         return not cancelled()
 
+    array, used = devices.chosen(settings)
+    parts = (*settings.tensor_split, *[0.0] * len(used)) if settings.tensor_split else repeat(1.0)
+    split = dict(zip([device.name for device in used], parts, strict=False))
+    llama_log.names_devices(devices.buffer_names(devices.listed()), split)
     params = llama_cpp.llama_model_default_params()
+    params.devices = ctypes.cast(array, ctypes.c_void_p)
     all_layers = header.n_layer + 1 if header.n_layer else 999
     params.n_gpu_layers = all_layers if settings.n_gpu_layers < 0 else settings.n_gpu_layers
     params.split_mode = SPLIT_MODES[settings.split_mode]
     params.main_gpu = settings.main_gpu
-    params.load_mode = int(settings.use_mmap) + 2 * int(settings.use_mlock)
+    params.load_mode = MMAP * settings.use_mmap + MLOCK * settings.use_mlock
     params.progress_callback = progressed
     shares = (ctypes.c_float * llama_cpp.llama_max_devices())()
     if settings.tensor_split:
@@ -69,6 +86,9 @@ def make_context(model: Any, settings: LoadSettings) -> Any:
     params.n_threads = params.n_threads_batch = threads
     params.flash_attn_type = FLASH_ATTN[settings.flash_attn]
     params.type_k, params.type_v = KV_TYPES[settings.type_k], KV_TYPES[settings.type_v]
+    params.rope_scaling_type = ROPE_SCALING[settings.rope_scaling]
+    params.rope_freq_base = settings.rope_freq_base
+    params.rope_freq_scale = settings.rope_freq_scale
     params.swa_full = False
     params.no_perf = True
     context = llama_cpp.llama_init_from_model(model, params)
@@ -78,4 +98,33 @@ def make_context(model: Any, settings: LoadSettings) -> Any:
             f"{llama_log.last_error() or 'it gives no reason'}. "
             "A smaller context needs less memory."
         )
+    try:
+        _apply_lora(model, context, settings.lora)
+    except EngineError:
+        llama_cpp.llama_free(context)
+        raise
     return context
+
+
+def _apply_lora(model: Any, context: Any, adapters: tuple[LoraAdapter, ...]) -> None:
+    """Put the adapters on the context; they are freed with the model."""
+    if not adapters:
+        return
+    loaded = [_load_lora(model, adapter.path) for adapter in adapters]
+    pointers = (ctypes.c_void_p * len(loaded))(*loaded)
+    scales = (ctypes.c_float * len(loaded))(*[adapter.scale for adapter in adapters])
+    if llama_cpp.llama_set_adapters_lora(context, pointers, len(loaded), scales) != 0:
+        raise EngineError(
+            f"llama.cpp does not apply the LoRA adapters: {llama_log.last_error() or 'no reason'}."
+        )
+
+
+def _load_lora(model: Any, path: Path) -> Any:
+    adapter = llama_cpp.llama_adapter_lora_init(model, str(path.expanduser()).encode())
+    if adapter is None:
+        raise EngineError(
+            f"The LoRA adapter {path.name} cannot be used: "
+            f"{llama_log.last_error() or 'llama.cpp gives no reason'}. "
+            "Choose one made for this model."
+        )
+    return adapter

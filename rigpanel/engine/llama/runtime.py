@@ -8,8 +8,9 @@ import llama_cpp
 
 from rigpanel.engine.log import LlamaLog
 
-DEBUG_LEVEL = 1
+DEBUG_LEVEL, ERROR_LEVEL = 1, 4
 """Of enum ggml_log_level."""
+_LAYER_LINE = b" assigned to device "
 
 llama_log = LlamaLog()
 
@@ -17,7 +18,9 @@ llama_log = LlamaLog()
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
 def _take_log(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
     if level != DEBUG_LEVEL:
-        llama_log.feed(text.decode("utf-8", "replace"))
+        llama_log.feed(text.decode("utf-8", "replace"), is_error=level == ERROR_LEVEL)
+    elif _LAYER_LINE in text:
+        llama_log.feed_layer(text.decode("utf-8", "replace"))
 
 
 def prepare(echo: Callable[[str], None] | None = None) -> None:

@@ -85,6 +85,7 @@ class Session:
             template="file" if header.chat_template else STAND_IN_NAME,
             devices=llama_log.devices(),
             load_s=time.monotonic() - started,
+            notes=llama_log.notes(),
         )
 
     def close(self) -> None:

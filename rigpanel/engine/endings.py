@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""How an engine's process ended, in a sentence for people."""
+
+import re
+import signal
+from collections.abc import Sequence
+
+RELOAD = "The model is gone from memory; load it again to go on."
+_PLACE = re.compile(r"^\S*/([^/\s]+:\d+: )")
+"""The path of a source file on the machine llama.cpp was built on."""
+_KEEP = r"\1"
+_VERSION = re.compile(r"RPC server version mismatch: (\S+)")
+_HANDSHAKE = re.compile(r"RPC handshake failed for (\S+)")
+_CONNECT = re.compile(r"Failed to connect to (\S+)")
+_LOST = "Remote RPC server crashed or returned malformed response"
+_OUT_OF_MEMORY = re.compile(r"bad_alloc|out of memory|MemoryError", re.IGNORECASE)
+
+
+def lost_a_server(lines: Sequence[str]) -> bool:
+    """Whether the process ended because an RPC server went away or answered nonsense."""
+    return any(_LOST in line or _CONNECT.search(line) for line in lines[-20:])
+
+
+def how_it_ended(code: int | None, lines: Sequence[str], gone_servers: Sequence[str] = ()) -> str:
+    """Say how a process ended: its status, its last lines, RPC servers that answer no more."""
+    text = "\n".join(lines)
+    if refused := _HANDSHAKE.search(text):
+        version = _VERSION.search(text)
+        told = f" (it speaks version {version[1]} of the protocol)" if version else ""
+        return (
+            f"RPC server {refused[1]} is of another llama.cpp than this one{told}. Bring both "
+            "machines to the same version."
+        )
+    if lost_a_server(lines):
+        who = (
+            f"RPC server {', '.join(gone_servers)} does not answer any more"
+            if gone_servers
+            else "an RPC server broke off the connection"
+        )
+        return f"The engine ended because {who}. Start it again there. {RELOAD}"
+    return f"The engine {_status(code)}.{_reason(code, text)}{_last_words(lines)} {RELOAD}"
+
+
+def _status(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"ended with status {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def _reason(code: int | None, text: str) -> str:
+    if code == -signal.SIGKILL:
+        return " The system does this when memory runs out."
+    if code == -signal.SIGBUS:
+        return " Its file was cut or cannot be read any more, or the disk failed."
+    if _OUT_OF_MEMORY.search(text):
+        return " Memory ran out: fewer layers, a smaller context or a smaller n_ubatch need less."
+    return ""
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    last = next((line.strip() for line in reversed(lines) if line.strip()), None)
+    return f" Its last words: {_PLACE.sub(_KEEP, last)}" if last else ""

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Asks llama.cpp for its devices in a process of their own, which a bad RPC server may end."""
+
+import asyncio
+
+from rigpanel.engine.child import Child
+from rigpanel.engine.devices import Device
+from rigpanel.engine.endings import how_it_ended
+from rigpanel.engine.events import DevicesListed, ListDevices, Quit
+from rigpanel.engine.messages import EngineError
+
+LIMIT_S = 30.0
+"""For starting llama.cpp and greeting the servers; a driver that hangs takes longer."""
+GOODBYE_S = 1.0
+
+
+async def list_devices(rpc_servers: tuple[str, ...]) -> tuple[Device, ...]:
+    """Return this machine's devices and those of `rpc_servers`; raises EngineError."""
+    child = await Child.start()
+    answer: DevicesListed | None = None
+    in_time = True
+    try:
+        child.post(ListDevices(0, rpc_servers))
+        answer = await asyncio.wait_for(_answer(child), LIMIT_S)
+        child.post(Quit())
+    except TimeoutError:
+        in_time = False
+    finally:
+        if answer is None and not in_time:
+            child.kill()
+        await child.is_gone(GOODBYE_S)
+    if not in_time:
+        raise EngineError(
+            f"llama.cpp did not list its devices within {LIMIT_S:.0f} s. Does the driver still "
+            "answer (nvidia-smi)?"
+        )
+    if answer is None:
+        raise EngineError(how_it_ended(child.process.returncode, child.lines))
+    if answer.problem:
+        raise EngineError(answer.problem)
+    return answer.devices
+
+
+async def _answer(child: Child) -> DevicesListed | None:
+    while (event := await child.next_event()) is not None:
+        if isinstance(event, DevicesListed):
+            return event
+    return None

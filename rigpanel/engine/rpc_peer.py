@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Finds out whether an RPC server answers: llama.cpp ends its process over one that does not."""
+
+import socket
+from collections.abc import Sequence
+
+from rigpanel.engine.messages import EngineError
+
+CONNECT_S = 3.0
+ANSWER_S = 3.0
+_HELLO = b"\x0e" + (24).to_bytes(8, "little") + bytes(24)
+"""What a client of ggml-rpc says first: command, length, the transports it offers (none)."""
+_LONGEST_ANSWER = 4096
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`; raises EngineError for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdecimal()):
+        raise EngineError(f"{text!r} is no address; write HOST:PORT, for example 10.0.0.2:50052.")
+    if ":" in host or "[" in host:
+        raise EngineError(f"{text!r}: llama.cpp reaches RPC servers over IPv4 only.")
+    if any(character.isspace() or character in "/@?#" for character in host):
+        raise EngineError(f"{text!r} is no address; write HOST:PORT, for example 10.0.0.2:50052.")
+    if int(port) > 65_535:
+        raise EngineError(f"{text!r}: a port is at most 65535.")
+    return host, int(port)
+
+
+def greet(server: str) -> None:
+    """Say hello as llama.cpp would, and go; raises EngineError with what is wrong there."""
+    host, port = parse_address(server)
+    try:
+        where = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+    except (OSError, UnicodeError) as error:
+        raise EngineError(f"RPC server {server}: no machine of that name is found.") from error
+    try:
+        with socket.create_connection((str(where[0]), port), CONNECT_S) as connection:
+            connection.settimeout(ANSWER_S)
+            connection.sendall(_HELLO)
+            answer = _read_answer(connection)
+    except TimeoutError as error:
+        raise EngineError(
+            f"RPC server {server} does not answer. Is it switched on and reachable? One that is in "
+            "use by another panel answers nobody else until that one lets go."
+        ) from error
+    except OSError as error:
+        raise EngineError(
+            f"RPC server {server} cannot be reached: {error.strerror or error}. "
+            "Start `rigpanel lend-devices` there, or check address and firewall."
+        ) from error
+    if len(answer) < 3:  # Major, minor and patch of the protocol come first.
+        raise EngineError(
+            f"What answers at {server} is no llama.cpp RPC server. Check the address."
+        )
+
+
+def _read_answer(connection: socket.socket) -> bytes:
+    """Return what follows the length of an answer; empty where there is no sound one."""
+    length = int.from_bytes(_exactly(connection, 8), "little")
+    return _exactly(connection, length) if length <= _LONGEST_ANSWER else b""
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size and (piece := connection.recv(size - len(found))):
+        found += piece
+    return found if len(found) == size else b""
+
+
+def who_is_gone(servers: Sequence[str]) -> tuple[str, ...]:
+    """Return those of `servers` that do not answer any more."""
+    gone = []
+    for server in servers:
+        try:
+            greet(server)
+        except EngineError:
+            gone.append(server)
+    return tuple(gone)
