@@ -27,6 +27,7 @@ from rigpanel.rig import open_source
 from rigpanel.rig.simulated import SimulatedRig
 from rigpanel.settings import (
     COOL_C,
+    HANG_LIMIT_S,
     HOLD_S,
     HOT_C,
     INTERVAL_S,
@@ -174,7 +175,7 @@ def _make_engine(settings: SettingsStore) -> Engine:
         return ThreadEngine()
     from rigpanel.engine.process_engine import ProcessEngine
 
-    return ProcessEngine()
+    return ProcessEngine(settings.get(HANG_LIMIT_S))
 
 
 class _Signals(QObject):

@@ -129,6 +129,16 @@ ISOLATION = Setting(
     "platforms where a child process is not wanted. Takes effect at the next start.",
     choices=("process", "thread"),
 )
+HANG_LIMIT_S = Setting(
+    "engine.hang_limit_s",
+    300.0,
+    "Hang limit",
+    "A load or reply without any sign of life for so long has its process ended, and that is told. "
+    "Takes effect at the next start.",
+    minimum=10.0,
+    maximum=3600.0,
+    unit="s",
+)
 LAST_MODEL = Setting("load.last_model", "", "Last model", "File the load pane opens with.")
 
 SETTINGS: tuple[Setting[Any], ...] = (
@@ -140,6 +150,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     HOLD_S,
     NOTIFY,
     ISOLATION,
+    HANG_LIMIT_S,
     LAST_MODEL,
 )
 

@@ -5,6 +5,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rigpanel.errors import RigpanelError, UsageError
 
@@ -12,9 +13,14 @@ COMMANDS = {
     "panel": "open the panel (also what plain `rigpanel` does)",
     "gpus": "one snapshot of every GPU and the host",
     "chat": "one reply from a model, or an interactive chat",
+    "lend-devices": "lend this machine's devices to another panel (llama.cpp RPC)",
     "screenshot": "draw the real window offscreen and save it",
 }
-"""Subcommand to the line that describes it; `rigpanel.cli.NAME` has add_arguments and run."""
+"""Subcommand to the line that describes it; its module has add_arguments and run."""
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"rigpanel.cli.{name.replace('-', '_')}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, description in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=description, description=description)
         if words[0] == name:
-            importlib.import_module(f"rigpanel.cli.{name}").add_arguments(subparser)
+            _module(name).add_arguments(subparser)
     options = parser.parse_args(words)
     if options.version:
         from rigpanel import __version__
@@ -40,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rigpanel {__version__}")
         return 0
     try:
-        status: int = importlib.import_module(f"rigpanel.cli.{options.command}").run(options)
+        status: int = _module(options.command).run(options)
     except UsageError as error:
         print(f"rigpanel {options.command}: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.messages import EngineError
-from rigpanel.engine.rpc_peer import parse_address
+from rigpanel.engine.rpc_peer import check_server
 from rigpanel.fit.load_settings import LoadSettings, RopeScaling, Speculation, SplitMode
 from rigpanel.library.gguf_header import GgufHeader, read_header
 
@@ -39,7 +39,7 @@ def check(settings: LoadSettings, header: GgufHeader, max_devices: int) -> None:
     _refuse(*_split(settings, max_devices))
     _refuse(*_rope(settings))
     for server in settings.rpc_servers:
-        parse_address(server)
+        check_server(server)
     _refuse(*_adapters(settings, header))
     _refuse(*_draft(settings, header))
 

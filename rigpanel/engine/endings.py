@@ -41,6 +41,12 @@ def how_it_ended(code: int | None, lines: Sequence[str], gone_servers: Sequence[
     return f"The engine {_status(code)}.{_reason(code, text)}{_last_words(lines)} {RELOAD}"
 
 
+def how_it_hung(verdict: str, gone_servers: Sequence[str] = ()) -> str:
+    """Say that a process was ended because it `verdict`, and which RPC servers answer no more."""
+    who = f" RPC server {', '.join(gone_servers)} does not answer." if gone_servers else ""
+    return f"The engine {verdict}, so it was ended.{who} {RELOAD}"
+
+
 def _status(code: int | None) -> str:
     if code is None or code >= 0:
         return f"ended with status {code}"

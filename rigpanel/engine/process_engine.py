@@ -8,7 +8,7 @@ from typing import Any
 
 from rigpanel.engine.child import Child
 from rigpanel.engine.devices import Device, DeviceKind, in_order_of_servers
-from rigpanel.engine.endings import RELOAD, how_it_ended, lost_a_server
+from rigpanel.engine.endings import how_it_ended, how_it_hung, lost_a_server
 from rigpanel.engine.events import Alive, Command, DevicesListed, Quit, Unloaded
 from rigpanel.engine.messages import EngineError, EngineState, LoadCancelledError
 from rigpanel.engine.probe import list_devices
@@ -131,12 +131,12 @@ class ProcessEngine(WorkerEngine):
         return self._status.state is EngineState.LOADING and self._cancelled_job >= self._job
 
     async def _problem(self, child: Child) -> str:
-        if self._verdict is not None:
-            return f"The engine {self._verdict}, so it was ended. {RELOAD}"
         lines = list(child.lines)
         gone: tuple[str, ...] = ()
-        if self._settings is not None and lost_a_server(lines):
+        if self._settings is not None and (self._verdict or lost_a_server(lines)):
             gone = await asyncio.to_thread(who_is_gone, self._settings.rpc_servers)
+        if self._verdict is not None:
+            return how_it_hung(self._verdict, gone)
         return how_it_ended(child.process.returncode, lines, gone)
 
     async def unload(self) -> None:

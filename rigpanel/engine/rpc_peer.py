@@ -27,9 +27,17 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def check_server(server: str) -> tuple[str, int]:
+    """Return host and port of a server; raises EngineError for an address that cannot be one."""
+    host, port = parse_address(server)
+    if port == 0:
+        raise EngineError(f"{server!r}: the port of a server is at least 1.")
+    return host, port
+
+
 def greet(server: str) -> None:
     """Say hello as llama.cpp would, and go; raises EngineError with what is wrong there."""
-    host, port = parse_address(server)
+    host, port = check_server(server)
     try:
         where = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4]
     except (OSError, UnicodeError) as error:
@@ -37,8 +45,7 @@ def greet(server: str) -> None:
     try:
         with socket.create_connection((str(where[0]), port), CONNECT_S) as connection:
             connection.settimeout(ANSWER_S)
-            connection.sendall(_HELLO)
-            answer = _read_answer(connection)
+            answer = _ask(connection)
     except TimeoutError as error:
         raise EngineError(
             f"RPC server {server} does not answer. Is it switched on and reachable? One that is in "
@@ -55,10 +62,14 @@ def greet(server: str) -> None:
         )
 
 
-def _read_answer(connection: socket.socket) -> bytes:
-    """Return what follows the length of an answer; empty where there is no sound one."""
-    length = int.from_bytes(_exactly(connection, 8), "little")
-    return _exactly(connection, length) if length <= _LONGEST_ANSWER else b""
+def _ask(connection: socket.socket) -> bytes:
+    """Say hello and return what follows the answer's length; empty where there is no sound one."""
+    try:
+        connection.sendall(_HELLO)
+        length = int.from_bytes(_exactly(connection, 8), "little")
+        return _exactly(connection, length) if length <= _LONGEST_ANSWER else b""
+    except (ConnectionResetError, BrokenPipeError):
+        return b""
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

@@ -114,8 +114,10 @@ class EngineWorker:
             self._unload()
             cancelled = self._cancel_check(command.job)
             if command.settings.rpc_servers:
-                devices.register(command.settings.rpc_servers, cancelled)
-                self._emit(DevicesListed(devices.listed()))
+                try:
+                    devices.register(command.settings.rpc_servers, cancelled)
+                finally:  # Those before one that does not answer are taken all the same.
+                    self._emit(DevicesListed(devices.listed()))
             self._session = Session(command.settings, self._progress(), cancelled)
             self._emit(ModelLoaded(self._session.model))
         elif isinstance(command, Chat):
