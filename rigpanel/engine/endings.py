@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 
 RELOAD = "The model is gone from memory; load it again to go on."
+NOT_LOADED = "Nothing is loaded. Fetch the file again, or try other settings."
 _PLACE = re.compile(r"^\S*/([^/\s]+:\d+: )")
 """The path of a source file on the machine llama.cpp was built on."""
 _KEEP = r"\1"
@@ -21,8 +22,15 @@ def lost_a_server(lines: Sequence[str]) -> bool:
     return any(_LOST in line or _CONNECT.search(line) for line in lines[-20:])
 
 
-def how_it_ended(code: int | None, lines: Sequence[str], gone_servers: Sequence[str] = ()) -> str:
+def how_it_ended(
+    code: int | None,
+    lines: Sequence[str],
+    gone_servers: Sequence[str] = (),
+    *,
+    loading: bool = False,
+) -> str:
     """Say how a process ended: its status, its last lines, RPC servers that answer no more."""
+    then = NOT_LOADED if loading else RELOAD
     text = "\n".join(lines)
     if refused := _HANDSHAKE.search(text):
         version = _VERSION.search(text)
@@ -37,14 +45,14 @@ def how_it_ended(code: int | None, lines: Sequence[str], gone_servers: Sequence[
             if gone_servers
             else "an RPC server broke off the connection"
         )
-        return f"The engine ended because {who}. Start it again there. {RELOAD}"
-    return f"The engine {_status(code)}.{_reason(code, text)}{_last_words(lines)} {RELOAD}"
+        return f"The engine ended because {who}. Start it again there, and load the model again."
+    return f"The engine {_status(code)}.{_reason(code, text)}{_last_words(lines)} {then}"
 
 
-def how_it_hung(verdict: str, gone_servers: Sequence[str] = ()) -> str:
+def how_it_hung(verdict: str, gone_servers: Sequence[str] = (), *, loading: bool = False) -> str:
     """Say that a process was ended because it `verdict`, and which RPC servers answer no more."""
     who = f" RPC server {', '.join(gone_servers)} does not answer." if gone_servers else ""
-    return f"The engine {verdict}, so it was ended.{who} {RELOAD}"
+    return f"The engine {verdict}, so it was ended.{who} {NOT_LOADED if loading else RELOAD}"
 
 
 def _status(code: int | None) -> str:
@@ -68,4 +76,4 @@ def _reason(code: int | None, text: str) -> str:
 
 def _last_words(lines: Sequence[str]) -> str:
     last = next((line.strip() for line in reversed(lines) if line.strip()), None)
-    return f" Its last words: {_PLACE.sub(_KEEP, last)}" if last else ""
+    return f" Its last words: {_PLACE.sub(_KEEP, last).rstrip('.')}." if last else ""

@@ -132,12 +132,13 @@ class ProcessEngine(WorkerEngine):
 
     async def _problem(self, child: Child) -> str:
         lines = list(child.lines)
+        loading = self._status.state is EngineState.LOADING
         gone: tuple[str, ...] = ()
         if self._settings is not None and (self._verdict or lost_a_server(lines)):
             gone = await asyncio.to_thread(who_is_gone, self._settings.rpc_servers)
         if self._verdict is not None:
-            return how_it_hung(self._verdict, gone)
-        return how_it_ended(child.process.returncode, lines, gone)
+            return how_it_hung(self._verdict, gone, loading=loading)
+        return how_it_ended(child.process.returncode, lines, gone, loading=loading)
 
     async def unload(self) -> None:
         """End the process, so that all of its memory is certain to be free."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from rigpanel.engine.checks import check_shards
 from rigpanel.engine.events import (
     Cancel,
     Chat,
@@ -31,6 +32,8 @@ from rigpanel.errors import RigpanelError
 PIECE_S = 0.01
 """Text that comes faster than this is sent together."""
 PROGRESS_S = 0.03
+WORK_S = 0.05
+"""Processor time that is a sign of work; the heartbeat itself takes far less."""
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ class EngineWorker:
         self._echo = echo
         self._busy = False
         self._active_at = time.monotonic()
+        self._on_cpu = True
+        self._cpu_s = 0.0
         self._prepared = False
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._cancelled_up_to = -1
@@ -82,10 +87,16 @@ class EngineWorker:
     def idle_s(self) -> float | None:
         """How long the job under way has shown no sign of life; None when there is no job.
 
-        Signs are events, and llama.cpp asking whether to go on: between two tensors of a load,
-        between two steps of a decode on the CPU, between two decodes on a card.
+        Signs are events, and llama.cpp asking whether to go on; a slow piece on the processor
+        shows none for minutes, so there it is one that the processor works. With a card or a
+        server it is not: waiting for one that hangs can keep the processor busy too.
         """
-        return time.monotonic() - self._active_at if self._busy else None
+        if not self._busy:
+            return None
+        now, cpu_s = time.monotonic(), time.process_time()
+        if self._on_cpu and cpu_s - self._cpu_s > WORK_S:
+            self._active_at, self._cpu_s = now, cpu_s
+        return now - self._active_at
 
     def _emit(self, event: Event) -> None:
         self._active_at = time.monotonic()
@@ -112,12 +123,14 @@ class EngineWorker:
             self._prepared = True
         if isinstance(command, Load):
             self._unload()
+            check_shards(command.settings.model.expanduser())
             cancelled = self._cancel_check(command.job)
             if command.settings.rpc_servers:
                 try:
                     devices.register(command.settings.rpc_servers, cancelled)
                 finally:  # Those before one that does not answer are taken all the same.
                     self._emit(DevicesListed(devices.listed()))
+            self._on_cpu = devices.only_the_processor(command.settings)
             self._session = Session(command.settings, self._progress(), cancelled)
             self._emit(ModelLoaded(self._session.model))
         elif isinstance(command, Chat):

@@ -15,6 +15,8 @@ from rigpanel.fit.load_settings import LoadSettings
 MIB = 1024 * 1024
 _KINDS = {0: DeviceKind.CPU, 1: DeviceKind.GPU, 2: DeviceKind.GPU, 3: DeviceKind.ACCEL}
 """Enum ggml_backend_dev_type; an integrated GPU is a GPU."""
+HOLDERS = {DeviceKind.GPU, DeviceKind.RPC}
+"""What layers are offloaded to unless a person chooses."""
 _WITHOUT_RPC = (
     "This llama-cpp-python was built without RPC. Build it with CMAKE_ARGS=-DGGML_RPC=ON "
     "(./packaging/run does)."
@@ -85,8 +87,7 @@ def chosen(settings: LoadSettings) -> tuple[Any, tuple[Device, ...]]:
     The array must be kept until the model is loaded. Raises EngineError for a name that is none.
     """
     known = {device.name: (pointer, device) for pointer, device in _usable(settings)}
-    holders = {DeviceKind.GPU, DeviceKind.RPC}
-    names = settings.devices or tuple(n for n, (_, d) in known.items() if d.kind in holders)
+    names = settings.devices or tuple(n for n, (_, d) in known.items() if d.kind in HOLDERS)
     check_devices(settings, names, tuple(device for _, device in known.values()))
     kept = [known[name] for name in names if known[name][1].kind is not DeviceKind.CPU]
     array = (ctypes.c_void_p * (len(kept) + 1))(*[pointer for pointer, _ in kept], None)
@@ -101,6 +102,14 @@ def _usable(settings: LoadSettings) -> list[tuple[Any, Device]]:
         for pointer, device in found
         if device.kind is not DeviceKind.RPC or device.address in settings.rpc_servers
     ]
+
+
+def only_the_processor(settings: LoadSettings) -> bool:
+    """Whether nothing of a model loaded so is anywhere else."""
+    return settings.n_gpu_layers == 0 or not any(
+        device.kind in HOLDERS and (not settings.devices or device.name in settings.devices)
+        for _, device in _usable(settings)
+    )
 
 
 def buffer_names(devices: tuple[Device, ...]) -> dict[str, str]:

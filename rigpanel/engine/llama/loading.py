@@ -2,6 +2,8 @@
 """From load settings to a model and a context in memory."""
 
 import ctypes
+import dataclasses
+import re
 from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path
@@ -25,6 +27,9 @@ ROPE_SCALING = {
     RopeScaling.YARN: 2,
     RopeScaling.LONGROPE: 3,
 }
+_MEMORY = re.compile(r"memory|allocat|bad_alloc", re.IGNORECASE)
+REHEARSE_FROM_MIB = 256
+"""Files from this size on are tried without their weights first: it takes less than reading."""
 MMAP, MLOCK = 1, 2
 """Bits of enum llama_load_mode."""
 
@@ -43,9 +48,29 @@ def load_model(
         return not cancelled()
 
     array, used = devices.chosen(settings)
+    params = _model_params(settings, header, array)
+    params.progress_callback = progressed
+    path = str(header.path).encode()
+    if header.size_mib >= REHEARSE_FROM_MIB:
+        _rehearse(path, params, settings, cancelled)
     parts = (*settings.tensor_split, *[0.0] * len(used)) if settings.tensor_split else repeat(1.0)
     split = dict(zip([device.name for device in used], parts, strict=False))
     llama_log.names_devices(devices.buffer_names(devices.listed()), split)
+    model = llama_cpp.llama_model_load_from_file(path, params)
+    if model is None:
+        if cancelled():
+            raise LoadCancelledError("The load was cancelled.")
+        raise EngineError(
+            f"llama.cpp could not load {header.path.name}: "
+            + _because("See whether the file is whole, or fetch it again.")
+        )
+    if not llama_cpp.llama_model_has_decoder(model):
+        llama_cpp.llama_model_free(model)
+        raise EngineError(f"{header.path.name} makes embeddings; it cannot write a reply.")
+    return model
+
+
+def _model_params(settings: LoadSettings, header: GgufHeader, array: Any) -> Any:
     params = llama_cpp.llama_model_default_params()
     params.devices = ctypes.cast(array, ctypes.c_void_p)
     all_layers = header.n_layer + 1 if header.n_layer else 999
@@ -53,26 +78,42 @@ def load_model(
     params.split_mode = SPLIT_MODES[settings.split_mode]
     params.main_gpu = settings.main_gpu
     params.load_mode = MMAP * settings.use_mmap + MLOCK * settings.use_mlock
-    params.progress_callback = progressed
-    shares = (ctypes.c_float * llama_cpp.llama_max_devices())()
     if settings.tensor_split:
-        for index, share in enumerate(settings.tensor_split):
-            shares[index] = share
+        shares = (ctypes.c_float * llama_cpp.llama_max_devices())(*settings.tensor_split)
         params.tensor_split = shares
-    path = str(header.path).encode()
-    model = llama_cpp.llama_model_load_from_file(path, params)
+    return params
+
+
+def _rehearse(
+    path: bytes, params: Any, settings: LoadSettings, cancelled: Callable[[], bool]
+) -> None:
+    """Make model and context without the weights: what is refused is told before they are read.
+
+    A model that is refused as such is left to the real load, which says why just as soon.
+    """
+
+    @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
+    def go_on(_fraction: float, _data: ctypes.c_void_p) -> bool:
+        return not cancelled()
+
+    bare = type(params).from_buffer_copy(params)
+    bare.no_alloc, bare.load_mode, bare.progress_callback = True, 0, go_on
+    model = llama_cpp.llama_model_load_from_file(path, bare)
     if model is None:
-        if cancelled():
-            raise LoadCancelledError("The load was cancelled.")
-        raise EngineError(
-            f"llama.cpp could not load {header.path.name}: "
-            f"{llama_log.last_error() or 'it gives no reason'}. See whether the file is whole and "
-            "whether it fits: fewer GPU layers or a smaller context need less memory."
-        )
-    if not llama_cpp.llama_model_has_decoder(model):
+        return
+    try:
+        llama_cpp.llama_free(make_context(model, dataclasses.replace(settings, lora=())))
+    finally:
         llama_cpp.llama_model_free(model)
-        raise EngineError(f"{header.path.name} makes embeddings; it cannot write a reply.")
-    return model
+    llama_log.begin_load()
+
+
+def _because(advice: str) -> str:
+    """Return llama.cpp's reason and what to do about it: `advice`, unless memory ran out."""
+    reason = llama_log.last_error() or "it gives no reason"
+    if _MEMORY.search(reason):
+        advice = "Fewer GPU layers, a smaller context or a smaller n_ubatch need less memory."
+    return f"{reason.rstrip('.')}. {advice}"
 
 
 def make_context(model: Any, settings: LoadSettings) -> Any:
@@ -95,8 +136,7 @@ def make_context(model: Any, settings: LoadSettings) -> Any:
     if context is None:
         raise EngineError(
             f"llama.cpp could not make a context of {settings.n_ctx} tokens: "
-            f"{llama_log.last_error() or 'it gives no reason'}. "
-            "A smaller context needs less memory."
+            + _because("Change that setting.")
         )
     try:
         _apply_lora(model, context, settings.lora)
@@ -111,11 +151,11 @@ def _apply_lora(model: Any, context: Any, adapters: tuple[LoraAdapter, ...]) -> 
     if not adapters:
         return
     loaded = [_load_lora(model, adapter.path) for adapter in adapters]
-    pointers = (ctypes.c_void_p * len(loaded))(*loaded)
+    pointers = (llama_cpp.llama_adapter_lora_p_ctypes * len(loaded))(*loaded)
     scales = (ctypes.c_float * len(loaded))(*[adapter.scale for adapter in adapters])
     if llama_cpp.llama_set_adapters_lora(context, pointers, len(loaded), scales) != 0:
         raise EngineError(
-            f"llama.cpp does not apply the LoRA adapters: {llama_log.last_error() or 'no reason'}."
+            "llama.cpp does not apply the LoRA adapters: " + _because("Load without them.")
         )
 
 
@@ -124,7 +164,6 @@ def _load_lora(model: Any, path: Path) -> Any:
     if adapter is None:
         raise EngineError(
             f"The LoRA adapter {path.name} cannot be used: "
-            f"{llama_log.last_error() or 'llama.cpp gives no reason'}. "
-            "Choose one made for this model."
+            + _because("Choose one made for this model.")
         )
     return adapter
