@@ -13,6 +13,20 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that take minutes to hours be asked for."""
+    parser.addoption("--soak", action="store_true", help="run the tests that take very long too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes very long unless it is asked for."""
+    if not config.getoption("--soak"):
+        skipped = pytest.mark.skip(reason="takes very long; run with --soak")
+        for item in items:
+            if "soak" in item.keywords:
+                item.add_marker(skipped)
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep settings, data and cache of every test, and of what it starts, to itself."""

@@ -15,7 +15,7 @@ _META = re.compile(r"Meta\(.*\)")
 """The one device that tensor split makes of several; told is the largest of their parts."""
 _REASON = "error loading model: "
 _FAILURE = re.compile(r"error|fail|unable|cannot|requires|does not|not supported", re.IGNORECASE)
-_EMPTY = re.compile(r"failed to load model$|failed to initialize the context$")
+_EMPTY = re.compile(r"failed to load model( from .*)?$|failed to initialize the context$")
 """Says that it failed, and not why."""
 _FUNCTION = re.compile(r"^[\w:~]+: +")
 _PART = {"model": 0, "LoRA": 0, "KV": 1, "RS": 1, "compute": 2, "output": 2}
@@ -116,9 +116,8 @@ class LlamaLog:
     def last_error(self) -> str | None:
         """Return why llama.cpp failed, as far as its log since the load began tells."""
         lines = [line.strip() for line in reversed(self.lines)]
-        for line in lines:
-            if _REASON in line:
-                return line.split(_REASON, 1)[1]
-        errors = [line for line in self._errors if not _EMPTY.search(line)]
-        errors += [line for line in lines if _FAILURE.search(line)]
-        return _FUNCTION.sub("", errors[0]) if errors else None
+        told = [line.split(_REASON, 1)[1] for line in lines if _REASON in line]
+        told += [line for line in self._errors if _REASON not in line]
+        told += [line for line in lines if _FAILURE.search(line)]
+        reasons = [_FUNCTION.sub("", line) for line in told]
+        return next((reason for reason in reasons if not _EMPTY.search(reason)), None)

@@ -161,7 +161,7 @@ def _apply_lora(model: Any, context: Any, adapters: tuple[LoraAdapter, ...]) -> 
 
 def _load_lora(model: Any, path: Path) -> Any:
     adapter = llama_cpp.llama_adapter_lora_init(model, str(path.expanduser()).encode())
-    if adapter is None:
+    if not adapter:
         raise EngineError(
             f"The LoRA adapter {path.name} cannot be used: "
             + _because("Choose one made for this model.")
