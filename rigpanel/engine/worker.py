@@ -24,7 +24,7 @@ from rigpanel.engine.events import (
     Unloaded,
 )
 from rigpanel.engine.llama import devices
-from rigpanel.engine.llama.runtime import prepare
+from rigpanel.engine.llama.runtime import give_memory_back, prepare
 from rigpanel.engine.llama.session import Session
 from rigpanel.engine.messages import EngineError, LoadCancelledError, TextGenerated
 from rigpanel.errors import RigpanelError
@@ -191,3 +191,4 @@ class EngineWorker:
         if self._session is not None:
             self._session.close()
             self._session = None
+            give_memory_back()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """llama.cpp's backends and its log, of which there is one in a process."""
 
+import contextlib
 import ctypes
 from collections.abc import Callable
 
@@ -28,3 +29,9 @@ def prepare(echo: Callable[[str], None] | None = None) -> None:
     llama_log.echo = echo
     llama_cpp.llama_log_set(_take_log, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
+
+
+def give_memory_back() -> None:
+    """Have the C library return what has been freed to the system, where it knows how (glibc)."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
