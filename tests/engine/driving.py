@@ -47,6 +47,10 @@ def run(kind: Kind, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
     assert len(os.listdir("/proc/self/fd")) <= descriptors  # noqa: PTH208
 
 
+def quiet(_: float) -> None:
+    """Take progress that nobody asks for."""
+
+
 def ask(text: str, **sampling: Any) -> ChatRequest:
     return ChatRequest((ChatMessage("user", text),), Sampling(**sampling))
 

@@ -65,6 +65,31 @@ def model_with_template(path: Path, template: str) -> Path:
     return model_with_bytes(path, own.encode(), padded.encode())
 
 
+def model_in_parts(path: Path, shape: DemoShape, n_tensors: int) -> list[Path]:
+    """Write a demo model as several files of at most `n_tensors` each; returns them in order."""
+    _write(gguf.GGUFWriter(path, "llama", split_max_tensors=n_tensors), shape)
+    return sorted(path.parent.glob(f"{path.stem}-*.gguf"))
+
+
+def model_named(path: Path, name: str) -> Path:
+    """Write a demo model whose header gives it this name."""
+    writer: Any = gguf.GGUFWriter(path, "llama")
+    describe = writer.add_name
+    writer.add_name = lambda _: describe(name)
+    _write(writer, DemoShape())
+    return path
+
+
+def _write(writer: Any, shape: DemoShape) -> None:
+    demo_model._describe(writer, shape)
+    demo_model._add_vocabulary(writer, shape.n_vocab)
+    demo_model._add_tensors(writer, shape)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def model_with_a_window(path: Path, window: int) -> Path:
     """Write a model whose layers see the last `window` tokens only (all but each fourth)."""
     shape = DemoShape()

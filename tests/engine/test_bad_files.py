@@ -6,9 +6,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import gguf
 import pytest
 
 from rigpanel.engine.engine import Engine
@@ -16,17 +14,13 @@ from rigpanel.engine.messages import EngineDiedError, EngineState, TextGenerated
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings
-from rigpanel.library import demo_model
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from tests.engine.driving import ask, reply, run
+from tests.engine.driving import ask, quiet, reply, run
+from tests.engine.made_models import model_in_parts
 from tests.engine.mutations import Layout, mutated
 
 SMALL = DemoShape(n_embd=64, n_layer=2, n_head=2, n_head_kv=2, n_ff=64, n_vocab=300)
 QUICK = {"max_tokens": 3, "ignore_eos": True}
-
-
-def quiet(_: float) -> None:
-    """Take progress that nobody asks for."""
 
 
 @pytest.fixture(scope="module")
@@ -172,15 +166,7 @@ def test_what_is_no_ordinary_file_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_part_is_named_and_the_whole_runs(tmp_path: Path) -> None:
-    writer: Any = gguf.GGUFWriter(tmp_path / "m.gguf", "llama", split_max_tensors=10)
-    demo_model._describe(writer, SMALL)
-    demo_model._add_vocabulary(writer, SMALL.n_vocab)
-    demo_model._add_tensors(writer, SMALL)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    first, second, third = sorted(tmp_path.glob("m-*.gguf"))
+    first, second, third = model_in_parts(tmp_path / "m.gguf", SMALL, 10)
 
     async def work(engine: Engine) -> None:
         await engine.load(LoadSettings(first, threads=1), quiet)

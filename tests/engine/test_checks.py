@@ -25,11 +25,6 @@ from tests.engine.made_models import model_with_bytes
 MAX_DEVICES = 16
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_demo_model(tmp_path_factory.mktemp("models") / "tiny.gguf")
-
-
 def refuse(model: Path, says: str, **changes: Any) -> None:
     with pytest.raises(RigpanelError, match=says):
         check(LoadSettings(model, **changes), read_header(model), MAX_DEVICES)

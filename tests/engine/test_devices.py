@@ -27,14 +27,10 @@ from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from tests.engine.driving import ask, reply, run
+from tests.engine.driving import ask, quiet, reply, run
 from tests.engine.lenders import Lender, lending
 
 GREEDY = {"temperature": 0.0, "max_tokens": 24, "ignore_eos": True}
-
-
-def quiet(_: float) -> None:
-    """Take progress that nobody asks for."""
 
 
 @pytest.fixture(scope="module")

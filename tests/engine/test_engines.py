@@ -23,27 +23,8 @@ from rigpanel.engine.messages import (
     TextGenerated,
 )
 from rigpanel.engine.process_engine import ProcessEngine
-from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings
-from rigpanel.library.demo_model import DemoShape, write_demo_model
 from tests.engine.driving import Kind, ask, reply, run
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_demo_model(tmp_path_factory.mktemp("models") / "tiny.gguf")
-
-
-@pytest.fixture(scope="module")
-def big_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
-    return write_demo_model(tmp_path_factory.mktemp("models") / "big.gguf", shape)
-
-
-@pytest.fixture(params=[ProcessEngine, ThreadEngine], ids=["process", "thread"])
-def kind(request: pytest.FixtureRequest) -> Kind:
-    chosen: Kind = request.param
-    return chosen
 
 
 def test_a_model_is_loaded_and_chatted_with(kind: Kind, model: Path) -> None:
@@ -79,9 +60,9 @@ def test_a_full_context_ends_the_reply_and_a_long_prompt_is_refused(
     run(kind, work)
 
 
-def test_stop_ends_a_reply_and_keeps_its_text(kind: Kind, big_model: Path) -> None:
+def test_stop_ends_a_reply_and_keeps_its_text(kind: Kind, slow_model: Path) -> None:
     async def work(engine: Engine) -> None:
-        await engine.load(LoadSettings(big_model, threads=1, n_ctx=2048), lambda _: None)
+        await engine.load(LoadSettings(slow_model, threads=1, n_ctx=2048), lambda _: None)
         text = ""
         async for event in engine.chat(ask("hello", ignore_eos=True)):
             if isinstance(event, TextGenerated):
@@ -97,10 +78,10 @@ def test_stop_ends_a_reply_and_keeps_its_text(kind: Kind, big_model: Path) -> No
     run(kind, work)
 
 
-def test_stop_ends_a_prompt_that_is_being_read(kind: Kind, big_model: Path) -> None:
+def test_stop_ends_a_prompt_that_is_being_read(kind: Kind, slow_model: Path) -> None:
     async def work(engine: Engine) -> None:
         await engine.load(
-            LoadSettings(big_model, threads=1, n_ctx=4096, n_batch=64), lambda _: None
+            LoadSettings(slow_model, threads=1, n_ctx=4096, n_batch=64), lambda _: None
         )
         seen = 0
         async for event in engine.chat(ask("warm " * 700)):
@@ -116,9 +97,9 @@ def test_stop_ends_a_prompt_that_is_being_read(kind: Kind, big_model: Path) -> N
     run(kind, work)
 
 
-def test_a_load_can_be_cancelled(kind: Kind, big_model: Path) -> None:
+def test_a_load_can_be_cancelled(kind: Kind, slow_model: Path) -> None:
     async def work(engine: Engine) -> None:
-        settings = LoadSettings(big_model, threads=1, use_mmap=False)
+        settings = LoadSettings(slow_model, threads=1, use_mmap=False)
         with pytest.raises(LoadCancelledError):
             await engine.load(settings, lambda _: engine.cancel())
         assert engine.status.state is EngineState.EMPTY
@@ -164,10 +145,10 @@ def test_a_bad_file_is_a_sentence_and_the_engine_goes_on(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_the_engines_death_is_told_and_costs_only_the_model(
-    big_model: Path, number: signal.Signals
+    slow_model: Path, number: signal.Signals
 ) -> None:
     async def work(engine: ProcessEngine) -> None:
-        await engine.load(LoadSettings(big_model, threads=1), lambda _: None)
+        await engine.load(LoadSettings(slow_model, threads=1), lambda _: None)
         text = ""
         with pytest.raises(EngineDiedError, match=number.name):  # noqa: PT012 - it dies in there
             async for event in engine.chat(ask("hello", ignore_eos=True)):
@@ -178,7 +159,7 @@ def test_the_engines_death_is_told_and_costs_only_the_model(
         assert text
         assert engine.status.state is EngineState.STOPPED
         assert number.name in (engine.status.problem or "")
-        await engine.load(LoadSettings(big_model, threads=1), lambda _: None)
+        await engine.load(LoadSettings(slow_model, threads=1), lambda _: None)
         assert engine.status.problem is None
 
     run(ProcessEngine, work)

@@ -6,9 +6,7 @@ import os
 import resource
 import signal
 from pathlib import Path
-from typing import Any
 
-import gguf
 import psutil
 import pytest
 
@@ -25,32 +23,10 @@ from rigpanel.engine.messages import (
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings
-from rigpanel.library import demo_model
-from rigpanel.library.demo_model import DemoShape, write_demo_model
-from tests.engine.driving import Kind, ask, reply, run
+from tests.engine.driving import Kind, ask, quiet, reply, run
+from tests.engine.made_models import model_named
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_demo_model(tmp_path_factory.mktemp("models") / "tiny.gguf")
-
-
-@pytest.fixture(scope="module")
-def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
-    return write_demo_model(tmp_path_factory.mktemp("models") / "slow.gguf", shape)
-
-
-@pytest.fixture(params=[ProcessEngine, ThreadEngine], ids=["process", "thread"])
-def kind(request: pytest.FixtureRequest) -> Kind:
-    chosen: Kind = request.param
-    return chosen
-
-
-def quiet(_: float) -> None:
-    """Take progress that nobody asks for."""
 
 
 def freeze(engine: ProcessEngine) -> None:
@@ -146,17 +122,7 @@ def test_chat_and_unload_are_refused_while_a_load_runs(kind: Kind, model: Path) 
 
 def test_a_flood_of_log_does_not_hold_the_engine_up(tmp_path: Path) -> None:
     """llama.cpp logs a model's whole name: far more than a pipe holds, on one line."""
-    path = tmp_path / "loud.gguf"
-    shape = DemoShape()
-    writer: Any = gguf.GGUFWriter(path, "llama")
-    demo_model._describe(writer, shape)
-    writer.add_string("general.name", "n" * 8 * MIB)
-    demo_model._add_vocabulary(writer, shape.n_vocab)
-    demo_model._add_tensors(writer, shape)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    path = model_named(tmp_path / "loud.gguf", "n" * 8 * MIB)
 
     async def work(engine: ProcessEngine) -> None:
         await engine.load(LoadSettings(path, threads=1), quiet)

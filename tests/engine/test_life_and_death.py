@@ -22,30 +22,8 @@ from rigpanel.engine.messages import (
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
-from rigpanel.library.demo_model import DemoShape, write_demo_model
-from tests.engine.driving import Kind, ask, reply, run
+from tests.engine.driving import Kind, ask, quiet, reply, run
 from tests.engine.made_models import model_with, model_with_bytes
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_demo_model(tmp_path_factory.mktemp("models") / "tiny.gguf")
-
-
-@pytest.fixture(scope="module")
-def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
-    return write_demo_model(tmp_path_factory.mktemp("models") / "slow.gguf", shape)
-
-
-@pytest.fixture(params=[ProcessEngine, ThreadEngine], ids=["process", "thread"])
-def kind(request: pytest.FixtureRequest) -> Kind:
-    chosen: Kind = request.param
-    return chosen
-
-
-def quiet(_: float) -> None:
-    """Take progress that nobody asks for."""
 
 
 def test_a_file_that_crashes_llama_cpp_crashes_only_its_process(
