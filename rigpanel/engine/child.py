@@ -13,6 +13,8 @@ from typing import Any
 from rigpanel.engine.events import Command, decode, encode
 from rigpanel.engine.messages import EngineError
 
+KILL_S = 1.0
+"""How long a process may take to end once it is killed."""
 LINE_LIMIT = 64 * 1024 * 1024
 LOG_LINES = 60
 """Last lines of the engine's log that are kept for telling how it died."""
@@ -91,12 +93,20 @@ class Child:
         self.process.kill()
 
     async def is_gone(self, limit_s: float) -> bool:
-        """Wait for its end, killing it after `limit_s`; its log is complete then."""
+        """Let go of it, kill it after `limit_s`, and say whether it ended; its log is whole then.
+
+        A process that a driver holds may not end even so.
+        """
         if self._writer is not None:
             self._writer.close()
+        if await self._ends_within(limit_s):
+            return True
+        self.kill()
+        return await self._ends_within(KILL_S)
+
+    async def _ends_within(self, limit_s: float) -> bool:
         try:
             await asyncio.wait_for(self.ended.wait(), limit_s)
         except TimeoutError:
-            self.kill()
-            await self.ended.wait()
+            return False
         return True

@@ -55,6 +55,14 @@ def how_it_hung(verdict: str, gone_servers: Sequence[str] = (), *, loading: bool
     return f"The engine {verdict}, so it was ended.{who} {NOT_LOADED if loading else RELOAD}"
 
 
+def does_not_end(pid: int) -> str:
+    """Say that a process is there though it was killed."""
+    return (
+        f"The engine (process {pid}) does not end though it was killed; a driver that hangs holds "
+        "it. Its memory comes back with a restart of the machine."
+    )
+
+
 def _status(code: int | None) -> str:
     if code is None or code >= 0:
         return f"ended with status {code}"

@@ -28,7 +28,7 @@ async def list_devices(rpc_servers: tuple[str, ...]) -> tuple[Device, ...]:
     finally:
         if answer is None and not in_time:
             child.kill()
-        await child.is_gone(GOODBYE_S)
+        await child.is_gone(GOODBYE_S)  # One that a driver holds is left to its end.
     if not in_time:
         raise EngineError(
             f"llama.cpp did not list its devices within {LIMIT_S:.0f} s. Does the driver still "

@@ -6,9 +6,9 @@ import logging
 import time
 from typing import Any
 
-from rigpanel.engine.child import Child
+from rigpanel.engine.child import KILL_S, Child
 from rigpanel.engine.devices import Device, DeviceKind, in_order_of_servers
-from rigpanel.engine.endings import how_it_ended, how_it_hung, lost_a_server
+from rigpanel.engine.endings import does_not_end, how_it_ended, how_it_hung, lost_a_server
 from rigpanel.engine.events import Alive, Command, DevicesListed, Quit, Unloaded
 from rigpanel.engine.messages import EngineError, EngineState, LoadCancelledError
 from rigpanel.engine.probe import list_devices
@@ -19,7 +19,6 @@ from rigpanel.fit.load_settings import LoadSettings
 
 QUIT_S = 4.0
 """How long the engine may take to end by itself; together with KILL_S, 5 s."""
-KILL_S = 1.0
 LOOK_S = 0.5
 """How often the watchdog looks."""
 BUSY = {EngineState.LOADING, EngineState.GENERATING}
@@ -41,6 +40,8 @@ class ProcessEngine(WorkerEngine):
         self._watchdog = Watchdog(hang_limit_s, cancel_limit_s)
         self._verdict: str | None = None
         self._expected_end = False
+        self._asking = asyncio.Lock()
+        """Held while a process asks for the devices."""
         self._lent: tuple[Device, ...] = ()
         """Devices of the RPC servers that the process has met, as they were then."""
 
@@ -51,11 +52,17 @@ class ProcessEngine(WorkerEngine):
 
     async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
         """List the devices from a process that ends with the answer; see Engine."""
-        held = {device.address for device in self._lent}
-        found = await list_devices(tuple(s for s in rpc_servers if s not in held))
+        if rpc_servers and self._loading is not None:  # It may be greeting the same servers.
+            await asyncio.wait({self._loading})
+        async with self._asking:
+            held = {device.address for device in self._lent}
+            found = await list_devices(tuple(s for s in rpc_servers if s not in held))
         return in_order_of_servers((*found, *self._lent), rpc_servers)
 
-    async def _start(self, _settings: LoadSettings, /) -> None:
+    async def _start(self, settings: LoadSettings, /) -> None:
+        if settings.rpc_servers:
+            async with self._asking:  # A server answers one at a time.
+                pass
         if self._child is not None and self._lent:
             await self._let_go_of_servers(self._child)
         if self._child is None:
@@ -91,16 +98,17 @@ class ProcessEngine(WorkerEngine):
                 self._hear(event)
         finally:
             watching.cancel()
-        await child.is_gone(QUIT_S)
+        gone = await child.is_gone(QUIT_S)
         if self._child is not child:
             return
+        problem = None if self._expected_end else await self._problem(child, gone=gone)
         self._child, self._lent = None, ()
-        if self._expected_end:
+        if problem is None:
             self._ended(None)
         elif self._verdict is not None and self._load_was_cancelled():
             self._ended(None, error=LoadCancelledError("The load was cancelled."))
         else:
-            self._ended(await self._problem(child), tuple(child.lines))
+            self._ended(problem, tuple(child.lines))
 
     async def _next_event(self, child: Child) -> Any:
         while True:
@@ -130,15 +138,17 @@ class ProcessEngine(WorkerEngine):
     def _load_was_cancelled(self) -> bool:
         return self._status.state is EngineState.LOADING and self._cancelled_job >= self._job
 
-    async def _problem(self, child: Child) -> str:
+    async def _problem(self, child: Child, *, gone: bool) -> str:
+        if not gone:
+            return does_not_end(child.process.pid)
         lines = list(child.lines)
         loading = self._status.state is EngineState.LOADING
-        gone: tuple[str, ...] = ()
+        silent: tuple[str, ...] = ()
         if self._settings is not None and (self._verdict or lost_a_server(lines)):
-            gone = await asyncio.to_thread(who_is_gone, self._settings.rpc_servers)
+            silent = await asyncio.to_thread(who_is_gone, self._settings.rpc_servers)
         if self._verdict is not None:
-            return how_it_hung(self._verdict, gone, loading=loading)
-        return how_it_ended(child.process.returncode, lines, gone, loading=loading)
+            return how_it_hung(self._verdict, silent, loading=loading)
+        return how_it_ended(child.process.returncode, lines, silent, loading=loading)
 
     async def unload(self) -> None:
         """End the process, so that all of its memory is certain to be free."""
@@ -156,18 +166,13 @@ class ProcessEngine(WorkerEngine):
             self._expected_end = True
             self.cancel()
             child.post(Quit())
-            try:
-                await asyncio.wait_for(child.ended.wait(), QUIT_S)
-            except TimeoutError:
-                child.kill()
+            gone = await child.is_gone(QUIT_S)
             await asyncio.wait({reading}, timeout=KILL_S)
             if reading.done():
                 return
-            reading.cancel()
-            self._child = self._reading = None
-            problem = (
-                f"The engine (process {child.process.pid}) does not end though it was killed; a "
-                "driver that hangs holds it. Its memory comes back with a restart of the machine."
-            )
-            self._ended(problem, tuple(child.lines))
-            raise EngineError(problem)
+            reading.cancel()  # It waits for the process, or for RPC servers that do not answer.
+            self._child, self._reading, self._lent = None, None, ()
+            problem = None if gone else does_not_end(child.process.pid)
+            self._ended(problem, tuple(child.lines) if problem else ())
+            if problem is not None:
+                raise EngineError(problem)

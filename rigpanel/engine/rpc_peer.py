@@ -3,6 +3,7 @@
 
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from rigpanel.engine.messages import EngineError
 
@@ -80,11 +81,17 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def who_is_gone(servers: Sequence[str]) -> tuple[str, ...]:
-    """Return those of `servers` that do not answer any more."""
-    gone = []
-    for server in servers:
-        try:
-            greet(server)
-        except EngineError:
-            gone.append(server)
-    return tuple(gone)
+    """Return those of `servers` that do not answer any more; asks them all at once."""
+    if not servers:
+        return ()
+    with ThreadPoolExecutor(len(servers)) as pool:
+        answers = list(pool.map(_answers, servers))
+    return tuple(server for server, well in zip(servers, answers, strict=True) if not well)
+
+
+def _answers(server: str) -> bool:
+    try:
+        greet(server)
+    except EngineError:
+        return False
+    return True

@@ -20,6 +20,7 @@ from rigpanel.engine.messages import (
     EngineDiedError,
     EngineError,
     EngineState,
+    EngineStatus,
     LoadedModel,
     TextGenerated,
 )
@@ -171,8 +172,51 @@ def test_a_server_that_stands_still_is_not_waited_for(model: Path) -> None:
                     if isinstance(event, TextGenerated):
                         os.kill(lender.process.pid, signal.SIGSTOP)
                         asyncio.get_running_loop().call_later(0.5, engine.cancel)
+            assert engine.status.settings == over(model, (lender.address,))
 
     run(lambda: ProcessEngine(cancel_limit_s=1.0), work)
+
+
+def test_quitting_does_not_wait_for_a_server_that_stands_still(model: Path) -> None:
+    async def work(engine: ProcessEngine) -> None:
+        with lending() as (lender,):
+            await engine.load(over(model, (lender.address,)), quiet)
+            os.kill(lender.process.pid, signal.SIGSTOP)
+
+            async def listen() -> None:
+                async for _ in engine.chat(ask("hello", ignore_eos=True)):
+                    pass
+
+            listening = asyncio.create_task(listen())
+            child = engine._child
+            assert child is not None
+            asyncio.get_running_loop().call_later(0.5, engine.cancel)
+            await asyncio.wait_for(child.ended.wait(), 30)  # Killed; now the server is asked.
+            await asyncio.wait_for(engine.stop(), 10)
+            with pytest.raises(EngineDiedError):
+                await listening
+            assert engine.status == EngineStatus(EngineState.STOPPED)
+
+    run(lambda: ProcessEngine(cancel_limit_s=0.5), work)
+
+
+def test_devices_can_be_asked_for_while_a_load_meets_the_same_server(
+    model: Path, servers: tuple[str, ...]
+) -> None:
+    async def work(engine: Engine) -> None:
+        load = asyncio.create_task(engine.load(over(model, servers), quiet))
+        found = await engine.devices(servers)
+        assert sum(device.kind is DeviceKind.RPC for device in found) == 2
+        await load
+        both = await asyncio.gather(engine.devices(servers), engine.devices())
+        assert [device.name for device in both[0]] == [device.name for device in found]
+        await engine.unload()
+        asking = asyncio.create_task(engine.devices(servers))
+        await asyncio.sleep(0)
+        await engine.load(over(model, servers), quiet)
+        assert len(await asking) == len(found)
+
+    run(ProcessEngine, work)
 
 
 def http(connection: socket.socket) -> None:
