@@ -92,13 +92,16 @@ class Child:
         """End the process at once; one that is stopped or hangs too."""
         self.process.kill()
 
-    async def is_gone(self, limit_s: float) -> bool:
-        """Let go of it, kill it after `limit_s`, and say whether it ended; its log is whole then.
-
-        A process that a driver holds may not end even so.
-        """
+    def close(self) -> None:
+        """Let go of the connection; a process that finds it closed ends."""
         if self._writer is not None:
             self._writer.close()
+
+    async def ends(self, limit_s: float) -> bool:
+        """Wait for its end, kill it after `limit_s`, and say whether it ended.
+
+        Its log is whole then. A process that a driver holds may not end even so.
+        """
         if await self._ends_within(limit_s):
             return True
         self.kill()

@@ -26,16 +26,17 @@ async def list_devices(rpc_servers: tuple[str, ...]) -> tuple[Device, ...]:
     except TimeoutError:
         in_time = False
     finally:
-        if answer is None and not in_time:
+        if not in_time:
             child.kill()
-        await child.is_gone(GOODBYE_S)  # One that a driver holds is left to its end.
+        await child.ends(GOODBYE_S)  # One that a driver holds is left to its end.
+        child.close()
     if not in_time:
         raise EngineError(
             f"llama.cpp did not list its devices within {LIMIT_S:.0f} s. Does the driver still "
             "answer (nvidia-smi)?"
         )
     if answer is None:
-        raise EngineError(how_it_ended(child.process.returncode, child.lines))
+        raise EngineError(how_it_ended(child.process.returncode, list(child.lines)))
     if answer.problem:
         raise EngineError(answer.problem)
     return answer.devices

@@ -75,7 +75,7 @@ class ProcessEngine(WorkerEngine):
         """End a process that has met RPC servers: its connections may be dead, its names others."""
         self._child, self._lent = None, ()
         child.post(Quit())
-        await child.is_gone(QUIT_S)
+        await child.ends(QUIT_S)
 
     def _post(self, command: Command) -> None:
         if self._child is not None:
@@ -98,7 +98,8 @@ class ProcessEngine(WorkerEngine):
                 self._hear(event)
         finally:
             watching.cancel()
-        gone = await child.is_gone(QUIT_S)
+        child.close()
+        gone = await child.ends(QUIT_S)
         if self._child is not child:
             return
         problem = None if self._expected_end else await self._problem(child, gone=gone)
@@ -166,7 +167,7 @@ class ProcessEngine(WorkerEngine):
             self._expected_end = True
             self.cancel()
             child.post(Quit())
-            gone = await child.is_gone(QUIT_S)
+            gone = await child.ends(QUIT_S)
             await asyncio.wait({reading}, timeout=KILL_S)
             if reading.done():
                 return
