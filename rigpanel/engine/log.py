@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What llama.cpp logs: the last lines, and what it reports of devices while loading."""
 
+import contextlib
+import copy
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from rigpanel.engine.messages import DeviceUse
 
@@ -89,6 +91,15 @@ class LlamaLog:
         self._notes.clear()
         self.lines.clear()
         self._buffer_names, self._split = {}, {}
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take what comes meanwhile for its reasons only: it leaves no trace in what is told."""
+        kept = copy.deepcopy((self.lines, self._errors, self._notes, self._sizes, self._layers))
+        try:
+            yield
+        finally:
+            self.lines, self._errors, self._notes, self._sizes, self._layers = kept
 
     def names_devices(self, buffer_names: Mapping[str, str], split: Mapping[str, float]) -> None:
         """Be told whose buffers bear another name, and each device's share of a tensor split."""

@@ -51,6 +51,17 @@ def test_the_reason_is_the_first_error_that_is_one() -> None:
     assert log.last_error() == "unknown model architecture: 'q'"
 
 
+def test_what_is_tried_aside_leaves_no_trace() -> None:
+    log = LlamaLog()
+    log.feed("load_tensors:   CPU model buffer size =     2.00 MiB\n")
+    with log.aside():
+        log.feed("load_tensors:   CPU model buffer size =     3.00 MiB\n")
+        log.feed("init: cannot be\n", is_error=True)
+        assert log.last_error() == "cannot be"
+    assert log.last_error() is None
+    assert log.devices() == (DeviceUse("CPU", 2.0, 0.0, 0.0),)
+
+
 def test_a_context_past_the_trained_one_and_unlocked_memory_are_noted() -> None:
     log = LlamaLog()
     log.feed("llama_context: n_ctx_seq (8192) > n_ctx_train (4096) -- possible overflow\n")

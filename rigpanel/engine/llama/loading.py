@@ -52,7 +52,8 @@ def load_model(
     params.progress_callback = progressed
     path = str(header.path).encode()
     if header.size_mib >= REHEARSE_FROM_MIB:
-        _rehearse(path, params, settings, cancelled)
+        with llama_log.aside():
+            _rehearse(path, params, settings, cancelled)
     parts = (*settings.tensor_split, *[0.0] * len(used)) if settings.tensor_split else repeat(1.0)
     split = dict(zip([device.name for device in used], parts, strict=False))
     llama_log.names_devices(devices.buffer_names(devices.listed()), split)
@@ -105,7 +106,6 @@ def _rehearse(
         llama_cpp.llama_free(make_context(model, dataclasses.replace(settings, lora=())))
     finally:
         llama_cpp.llama_model_free(model)
-    llama_log.begin_load()
 
 
 def _because(advice: str) -> str:
