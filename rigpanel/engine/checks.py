@@ -145,14 +145,14 @@ def _draft(settings: LoadSettings, header: GgufHeader) -> Iterator[Refusal]:
     )
     if settings.speculation is not Speculation.DRAFT_MODEL:
         return
-    yield settings.model_draft is None, "Choose the draft model, or another kind of speculation."
+    yield settings.model_draft is None, "A draft model is to guess, but none is named. Choose one."
     if settings.model_draft is not None:
         draft = read_header(settings.model_draft)
         yield (
             abs(draft.n_vocab - header.n_vocab) > VOCAB_SLACK,
             (
-                f"The draft model {draft.path.name} has {draft.n_vocab} tokens, and this model "
-                f"{header.n_vocab}: it cannot guess for it. Choose one of the same family."
+                f"The draft model {draft.path.name} cannot guess for this one: it has "
+                f"{draft.n_vocab} tokens in place of {header.n_vocab}. Choose one of its family."
             ),
         )
 

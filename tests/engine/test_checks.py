@@ -54,7 +54,7 @@ def refuse(model: Path, says: str, **changes: Any) -> None:
         ({"rpc_servers": ("here",)}, "'here' is no address"),
         ({"rpc_servers": tuple(f"h:{n}" for n in range(1, 18))}, "17 RPC servers"),
         ({"lora": (LoraAdapter(Path("/nowhere/l.gguf")),)}, "l.gguf does not exist"),
-        ({"speculation": Speculation.DRAFT_MODEL}, "Choose the draft model"),
+        ({"speculation": Speculation.DRAFT_MODEL}, "none is named"),
         ({"speculation": Speculation.PROMPT_LOOKUP, "n_draft": 0}, "n_draft 0"),
         ({"speculation": Speculation.PROMPT_LOOKUP, "n_draft": 512}, "below n_batch"),
         (
@@ -94,7 +94,9 @@ def test_files_of_another_family_are_refused(model: Path, tmp_path: Path) -> Non
     refuse(model, "for gemma models, and this is a llama", lora=(LoraAdapter(other),))
     small = write_demo_model(tmp_path / "small.gguf", DemoShape(n_vocab=512))
     draft = {"speculation": Speculation.DRAFT_MODEL, "model_draft": small}
-    refuse(model, "512 tokens, and this model 1024: it cannot guess", **draft)
+    refuse(
+        model, "small.gguf cannot guess for this one: it has 512 tokens in place of 1024", **draft
+    )
     projector = dataclasses.replace(read_header(model), arch="clip")
     with pytest.raises(EngineError, match="projector"):
         check(LoadSettings(model), projector, MAX_DEVICES)
