@@ -45,10 +45,13 @@ def run(options: argparse.Namespace) -> int:
     except EngineError as error:
         raise UsageError(f"--bind {error}") from error
     endpoint = f"{host}:{_free_port(host, port)}"
+    # Before any other thread is there, so that these signals reach none but the one that waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     os.environ["GGML_NO_BACKTRACE"] = "1"
-    from rigpanel.engine.llama.devices import lend, lendable
+    from rigpanel.engine.llama.devices import lendable, lender
 
     threads = min(psutil.cpu_count(logical=False) or 1, len(os.sched_getaffinity(0)))
+    serve = lender(endpoint, threads)
     for device in lendable():
         print(
             f"Lends {device.name}: {device.description}, {device.free_mib:.0f} of "
@@ -57,9 +60,7 @@ def run(options: argparse.Namespace) -> int:
     print(RPC_WARNING, file=sys.stderr)
     if not _is_loopback(host):
         print(OPEN_WARNING.format(endpoint=endpoint), file=sys.stderr)
-    # Kept from the server's threads too: they are in llama.cpp, and only this one waits for them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    server = threading.Thread(target=lend, args=(endpoint, threads), name="lender", daemon=True)
+    server = threading.Thread(target=serve, name="lender", daemon=True)
     server.start()
     print(f"Listening on {endpoint}; Ctrl+C ends it.", flush=True)
     while signal.sigtimedwait(ENDS, LOOK_S) is None:

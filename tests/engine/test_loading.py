@@ -10,7 +10,7 @@ import llama_cpp
 import numpy as np
 import pytest
 
-from rigpanel.engine.llama import loading
+from rigpanel.engine.llama import devices, loading
 from rigpanel.engine.llama.runtime import llama_log, prepare
 from rigpanel.engine.llama.session import Session
 from rigpanel.engine.messages import EngineError, TextGenerated
@@ -141,6 +141,16 @@ def test_a_cache_type_that_does_not_divide_the_heads_is_told_before_the_weights_
     assert not read
     with pytest.raises(EngineError, match="needs flash attention"):
         opened(odd, type_v="q8_0", flash_attn="off")
+
+
+def test_a_build_without_rpc_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "rpc_function", lambda *_: None)
+    for needs_it in (
+        lambda: devices.register(("127.0.0.1:50052",)),
+        lambda: devices.lender("127.0.0.1:50052", 1),
+    ):
+        with pytest.raises(EngineError, match="built without RPC"):
+            needs_it()
 
 
 def test_a_rehearsal_leaves_no_trace_in_what_is_reported(

@@ -130,10 +130,10 @@ def buffer_names(devices: tuple[Device, ...]) -> dict[str, str]:
     return names
 
 
-def lend(endpoint: str, threads: int) -> None:
-    """Serve this machine's cards, or its processor where it has none, until the process ends.
+def lender(endpoint: str, threads: int) -> Callable[[], None]:
+    """Return what serves this machine's cards, or its processor where it has none.
 
-    Returns only when the server could not be started. Raises EngineError without RPC.
+    It returns only when the server could not be started. Raises EngineError without RPC.
     """
     start = rpc_function(
         "ggml_backend_rpc_start_server",
@@ -149,11 +149,11 @@ def lend(endpoint: str, threads: int) -> None:
     names = {device.name for device in lendable()}
     pointers = [pointer for pointer in _pointers() if _describe(pointer).name in names]
     array = (ctypes.c_void_p * len(pointers))(*pointers)
-    start(endpoint.encode(), None, threads, len(pointers), array)
+    return lambda: start(endpoint.encode(), None, threads, len(pointers), array)
 
 
 def lendable() -> tuple[Device, ...]:
-    """Return the devices `lend` would lend."""
+    """Return the devices that `lender` lends."""
     devices = listed()
     cards = tuple(device for device in devices if device.kind is DeviceKind.GPU)
     return cards or tuple(device for device in devices if device.kind is DeviceKind.CPU)
