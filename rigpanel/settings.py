@@ -140,6 +140,13 @@ HANG_LIMIT_S = Setting(
     unit="s",
 )
 LAST_MODEL = Setting("load.last_model", "", "Last model", "File the load pane opens with.")
+RPC_SERVERS = Setting(
+    "load.rpc_servers",
+    "",
+    "RPC servers",
+    "Addresses of llama.cpp RPC servers whose devices the loader offers, `host:port`, with commas "
+    "between. Their protocol has no authentication: loopback or a private network only.",
+)
 
 SETTINGS: tuple[Setting[Any], ...] = (
     THEME,
@@ -152,6 +159,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ISOLATION,
     HANG_LIMIT_S,
     LAST_MODEL,
+    RPC_SERVERS,
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from rigpanel.engine.devices import Device
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatRequest,
@@ -59,6 +60,9 @@ class EngineBridge(QObject):
     reply_finished = Signal(object)
     """A `ReplyStats`; every text came before it."""
     reply_failed = Signal(str)
+    devices_listed = Signal(object)
+    """A tuple of `engine.devices.Device`."""
+    devices_failed = Signal(str)
 
     def __init__(self, engine: Engine, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +71,7 @@ class EngineBridge(QObject):
         self._text = ""
         self._n_gen = 0
         self._replying = False
+        self._listing = 0
         self._closing = False
         self.phases = PhaseLog()
         self._frame = QTimer(self)
@@ -102,6 +107,11 @@ class EngineBridge(QObject):
     def unload(self) -> None:
         """Give the model's memory back."""
         self._run(self._unload())
+
+    @Slot(object)
+    def list_devices(self, rpc_servers: tuple[str, ...]) -> None:
+        """Ask for the devices here and on RPC servers; only the last asking is answered."""
+        self._run(self._list_devices(rpc_servers))
 
     async def shutdown(self) -> None:
         """Take no more work, end the engine, then wait for what was waiting on it."""
@@ -170,6 +180,25 @@ class EngineBridge(QObject):
             await self._engine.unload()
         except RigpanelError as error:
             self.load_failed.emit(str(error))
+
+    async def _list_devices(self, rpc_servers: tuple[str, ...]) -> None:
+        self._listing += 1
+        mine = self._listing
+        devices: tuple[Device, ...] = ()
+        problem = ""
+        try:
+            devices = await self._engine.devices(rpc_servers)
+        except RigpanelError as error:
+            problem = str(error)
+        except Exception as error:
+            log.exception("the devices could not be listed")
+            problem = f"The devices could not be listed: {error!r}."
+        if mine != self._listing:
+            return  # Other servers were asked for meanwhile.
+        if problem:
+            self.devices_failed.emit(problem)
+        else:
+            self.devices_listed.emit(devices)
 
     @Slot()
     def _flush(self) -> None:

@@ -22,7 +22,8 @@ from rigpanel.ui.banner import Banners
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.alerts_pane import AlertsPane
 from rigpanel.ui.panes.chat_pane import ChatPane
-from rigpanel.ui.panes.load_pane import LoadPane
+from rigpanel.ui.panes.load.load_pane import LoadPane
+from rigpanel.ui.panes.load.profiles import Profiles
 from rigpanel.ui.panes.monitor_pane import MonitorPane
 from rigpanel.ui.panes.settings_pane import SettingsPane
 from rigpanel.ui.rail import PAGES, Rail
@@ -54,6 +55,7 @@ class MainWindow(QMainWindow):
         watch: WatchBridge,
         engine: EngineBridge,
         theme: Theme | None = None,
+        profiles: Profiles | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -73,7 +75,7 @@ class MainWindow(QMainWindow):
         self.strip = RigStrip(settings, self._theme)
         self.banners = Banners()
         self.rail = Rail(self._theme)
-        self.load_pane = LoadPane(settings, watch, engine)
+        self.load_pane = LoadPane(settings, watch, engine, profiles)
         self.chat_pane = ChatPane(engine, self._theme)
         self.monitor_pane = MonitorPane(watch, engine, settings, self._theme)
         self.alerts_pane = AlertsPane(settings, watch)

@@ -101,7 +101,7 @@ QPushButton#fold:hover, QPushButton#fold:focus {{ background: {t.raised}; color:
 
 
 def _fields(t: Theme) -> str:
-    up, down, check = (_icon(name, t) for name in ("up", "down", "check"))
+    up, down, right, check = (_icon(name, t) for name in ("up", "down", "right", "check"))
     spins = "QSpinBox, QDoubleSpinBox"
     return f"""
 QLineEdit, {spins}, QComboBox, QPlainTextEdit {{
@@ -134,6 +134,11 @@ QCheckBox::indicator {{
 QCheckBox::indicator:checked {{
   background: {t.accent}; border-color: {t.accent}; image: {check}; }}
 QCheckBox::indicator:focus {{ border-color: {t.text}; }}
+QCheckBox#fold_head {{ spacing: 6px; font-weight: 600; padding: 5px 0; }}
+QCheckBox#fold_head:focus {{ color: {t.accent}; }}
+QCheckBox#fold_head::indicator {{
+  width: 12px; height: 12px; border: none; background: transparent; image: {right}; }}
+QCheckBox#fold_head::indicator:checked {{ image: {down}; }}
 """
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Small parts that every pane is made of."""
 
+from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QMimeData, QObject, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QFrame,
@@ -20,6 +22,22 @@ from PySide6.QtWidgets import (
 
 W = TypeVar("W", bound=QWidget)
 S = TypeVar("S", bound=QAbstractSpinBox)
+
+
+class ElidedLabel(QLabel):
+    """A label that gives way: its text is cut with dots where the row is too narrow."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Ask for no width of its own."""
+        return QSize(40, super().minimumSizeHint().height())
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw as much of the text as there is room for."""
+        painter = QPainter(self)
+        room = self.contentsRect()
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        painter.drawText(room, self.alignment(), text)
+        painter.end()
 
 
 def named(widget: W, name: str) -> W:
@@ -106,10 +124,35 @@ def indented(spin: S) -> S:
     return spin
 
 
+class _WheelGuard(QObject):
+    """Keeps the wheel from editors that have no focus."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let the page scroll instead."""
+        if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget):
+            if watched.hasFocus():
+                return False
+            event.ignore()
+            return True
+        return False
+
+
+def guarded(widget: W) -> W:
+    """Let the wheel over an editor scroll the page, and change a value only where the focus is."""
+    widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    widget.installEventFilter(_WheelGuard(widget))
+    return widget
+
+
 def shrinkable(widget: W) -> W:
     """Let a widget be narrower than all it could ever show."""
     widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return widget
+
+
+def local_files(dropped: QMimeData) -> list[Path]:
+    """Return the files of this machine in what is dragged or dropped."""
+    return [Path(url.toLocalFile()) for url in dropped.urls() if url.isLocalFile()]
 
 
 def scroll_area(inside: QWidget) -> QScrollArea:

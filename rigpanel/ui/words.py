@@ -100,6 +100,11 @@ def tokens(count: int) -> str:
     return f"{count // 1024}k" if count >= 1024 and count % 1024 == 0 else str(count)
 
 
+def layers(count: int) -> str:
+    """Return a number of layers."""
+    return "1 layer" if count == 1 else f"{count} layers"
+
+
 def parameters(count: int) -> str:
     """Return a number of parameters as people say it: 70.6 B, 853 K."""
     for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):

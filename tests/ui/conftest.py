@@ -4,11 +4,16 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import qasync
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from rigpanel.library.demo_model import DemoShape, write_demo_model
+from tests.ui.loader import Loader
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -27,3 +32,15 @@ def run(qapp: QApplication) -> Iterator[Run]:
     yield until_done
     loop.close()
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def loader(qtbot: QtBot, tmp_path: Path) -> Loader:
+    return Loader(qtbot, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model of six layers, trained on 16384 tokens."""
+    shape = DemoShape(n_embd=64, n_layer=6, n_vocab=512, n_ctx_train=16384)
+    return write_demo_model(tmp_path_factory.mktemp("models") / "six-layers.gguf", shape)

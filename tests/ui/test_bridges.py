@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QObject, QThread, SignalInstance, Slot
 from PySide6.QtWidgets import QApplication
 
-from rigpanel.engine.devices import Device
+from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatMessage,
@@ -35,6 +35,7 @@ from rigpanel.watch.phases import PhaseKind
 from rigpanel.watch.sampler import Sampler
 from rigpanel.watch.tick import Tick
 from tests.ui.conftest import Run
+from tests.ui.window_fixtures import ScriptedEngine
 
 HELLO = ChatRequest((ChatMessage("user", "Hello"),), Sampling(seed=1, max_tokens=40))
 
@@ -112,6 +113,41 @@ def test_a_failed_reply_gives_its_text_then_the_sentence(run: Run, failure: Exce
         assert str(failure) in order[1]
         (last,) = bridge.phases.since(0.0)[-1:]
         assert last.end_s is not None
+
+    run(work())
+
+
+@pytest.mark.parametrize("failure", [EngineError("10.0.0.2:1 is silent."), ValueError("odd")])
+def test_devices_that_cannot_be_listed_are_a_sentence(run: Run, failure: Exception) -> None:
+    async def work() -> None:
+        bridge = EngineBridge(Broken(failure))
+        said = await heard(bridge.devices_failed, lambda: bridge.list_devices(()))
+        assert str(failure) in said
+        assert said.endswith(".")
+
+    run(work())
+
+
+def test_of_several_listings_under_way_the_last_is_answered(run: Run) -> None:
+    class Slow(ScriptedEngine):
+        """Answers the first asking after the second."""
+
+        async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+            if not rpc_servers:
+                await later.wait()
+            return (Device("CPU", str(rpc_servers), DeviceKind.CPU, 1.0, 1.0),)
+
+    later = asyncio.Event()
+
+    async def work() -> None:
+        bridge = EngineBridge(Slow())
+        answers: list[tuple[Device, ...]] = []
+        bridge.devices_listed.connect(answers.append)
+        bridge.list_devices(())
+        await heard(bridge.devices_listed, lambda: bridge.list_devices(("10.0.0.2:1",)))
+        later.set()
+        await bridge.shutdown()
+        assert [device.description for (device,) in answers] == ["('10.0.0.2:1',)"]
 
     run(work())
 

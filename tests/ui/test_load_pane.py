@@ -1,72 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The load pane: real headers, limits of the form, progress, errors that stay, what it took."""
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from rigpanel.engine.messages import EngineError, EngineState
+from rigpanel.engine.messages import EngineError, EngineState, EngineStatus
 from rigpanel.fit.load_settings import SplitMode
-from rigpanel.library.demo_model import DemoShape, write_demo_model
 from rigpanel.settings import LAST_MODEL, SettingsStore
-from rigpanel.ui.bridges import EngineBridge, WatchBridge
-from rigpanel.ui.panes.load_pane import LoadPane
-from tests.ui.window_fixtures import ScriptedEngine, play, snapshot, tick, until, words_in
+from tests.ui.loader import Loader, drop, play_with
+from tests.ui.window_fixtures import until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
-
-
-class Loader:
-    """A load pane on an engine that does as the test says."""
-
-    def __init__(self, qtbot: QtBot, folder: Path, cards: int = 2) -> None:
-        self.engine = ScriptedEngine()
-        self.bridge = EngineBridge(self.engine)
-        self.watch = WatchBridge()
-        self.settings = SettingsStore(folder / "settings.toml")
-        self.pane = LoadPane(self.settings, self.watch, self.bridge)
-        qtbot.addWidget(self.pane)
-        self.pane.resize(320, 700)
-        self.pane.show()
-        self.show_cards(cards)
-
-    def show_cards(self, count: int) -> None:
-        self.watch.tick_ready.emit(tick(snapshot(count)))
-
-    async def choose(self, path: Path) -> None:
-        self.pane.set_model_path(str(path))
-        await until(lambda: "Reading" not in self.pane.facts.text(), "the header was read")
-
-    def split_by(self, mode: SplitMode) -> None:
-        self.pane.form.split.setCurrentIndex(self.pane.form.split.findData(mode))
-
-
-Scenario = Callable[[Loader], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def loader(qtbot: QtBot, tmp_path: Path) -> Loader:
-    return Loader(qtbot, tmp_path)
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = DemoShape(n_embd=64, n_layer=6, n_vocab=512, n_ctx_train=16384)
-    return write_demo_model(tmp_path_factory.mktemp("models") / "six-layers.gguf", shape)
-
-
-def run(loader: Loader, qapp: QApplication, scenario: Scenario) -> None:
-    async def whole() -> None:
-        await scenario(loader)
-        await loader.bridge.shutdown()
-
-    play(qapp, whole())
 
 
 def test_a_chosen_file_shows_its_header_and_sets_the_limits(
@@ -79,13 +26,13 @@ def test_a_chosen_file_shows_its_header_and_sets_the_limits(
         assert "F16 · " in loader.pane.facts.text()
         assert "6 layers · trained on 16384 tokens" in loader.pane.facts.text()
         form = loader.pane.form
-        assert (form.layers.value(), form.layers.maximum()) == (7, 7)
-        assert form.context.maximum() == 16384
+        assert (form.layers.spin.value(), form.layers.spin.maximum()) == (7, 7)
+        assert form.context.spin.maximum() == 16384
         assert loader.pane.load_button.isEnabled()
         assert loader.settings.get(LAST_MODEL) == str(model)
         assert not loader.pane.demo_button.isVisible()
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 @pytest.mark.parametrize(
@@ -101,25 +48,25 @@ def test_a_file_that_is_no_model_says_why_and_cannot_be_loaded(
 
     async def scenario(loader: Loader) -> None:
         await loader.choose(path)
-        assert loader.pane.error.isVisible()
-        assert words in loader.pane.error.text()
+        assert loader.pane.problem.isVisible()
+        assert words in loader.pane.problem.sentence.text()
         assert not loader.pane.load_button.isEnabled()
         loader.show_cards(2)
-        assert loader.pane.error.isVisible()
+        assert loader.pane.problem.isVisible()
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 def test_what_is_set_is_what_is_loaded(loader: Loader, qapp: QApplication, model: Path) -> None:
     async def scenario(loader: Loader) -> None:
         await loader.choose(model)
         form = loader.pane.form
-        form.layers.setValue(3)
-        assert "4 of 7 stay on the CPU" in form.layers_note.text()
-        form.context.setValue(8192)
+        form.layers.spin.setValue(3)
+        assert "4 of 7 stay on the CPU" in form.layers.note
+        form.context.spin.setValue(8192)
         loader.split_by(SplitMode.TENSOR)
         assert "experimental" in words_in(form)
-        form.shares[1].setValue(2.0)
+        form.split.shares[1].setValue(2.0)
         loader.pane.load_button.click()
         await until(lambda: bool(loader.engine.loads), "the engine was asked")
         (asked,) = loader.engine.loads
@@ -129,7 +76,7 @@ def test_what_is_set_is_what_is_loaded(loader: Loader, qapp: QApplication, model
         loader.engine.progress.put_nowait(1.0)
         await until(lambda: loader.engine.status.state is EngineState.READY, "it loaded")
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 def test_left_alone_it_puts_all_on_the_cards_and_the_split_to_llama_cpp(
@@ -141,7 +88,7 @@ def test_left_alone_it_puts_all_on_the_cards_and_the_split_to_llama_cpp(
         assert (asked.n_gpu_layers, asked.tensor_split) == (-1, ())
         assert asked.split_mode is SplitMode.LAYER
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 def test_progress_then_what_it_took_then_unload(
@@ -158,6 +105,7 @@ def test_progress_then_what_it_took_then_unload(
         loader.engine.progress.put_nowait(1.0)
         await until(pane.loaded.isVisible, "the model was shown")
         assert "21633 MiB" in pane.loaded.sentences()
+        assert "CUDA0 · 41 layers" in pane.loaded.sentences()
         assert "KV cache 1312" in pane.loaded.sentences()
         assert "loaded in 14.2 s" in pane.loaded.sentences()
         assert not pane.progress.isVisible()
@@ -165,7 +113,7 @@ def test_progress_then_what_it_took_then_unload(
         await until(lambda: not pane.loaded.isVisible(), "it was unloaded")
         assert loader.engine.unloads == 1
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 def test_a_load_can_be_cancelled_and_a_failure_stays_until_the_next_try(
@@ -177,18 +125,42 @@ def test_a_load_can_be_cancelled_and_a_failure_stays_until_the_next_try(
         pane.load_button.click()
         await until(pane.cancel_button.isVisible, "it began")
         pane.cancel_button.click()
-        await until(lambda: "cancelled" in pane.error.text(), "it was cancelled")
+        await until(lambda: "cancelled" in pane.problem.sentence.text(), "it was cancelled")
         assert pane.load_button.isEnabled()
         pane.load_button.click()
         await until(lambda: len(loader.engine.loads) == 2, "it began again")
-        assert not pane.error.isVisible()
+        assert not pane.problem.isVisible()
         loader.engine.progress.put_nowait(EngineError("CUDA0 has no room. Use fewer GPU layers."))
-        await until(pane.error.isVisible, "the failure was shown")
+        await until(pane.problem.isVisible, "the failure was shown")
         loader.show_cards(2)
-        assert "fewer GPU layers" in pane.error.text()
-        assert pane.error.isVisible()
+        assert "fewer GPU layers" in pane.problem.sentence.text()
+        assert pane.problem.isVisible()
+        assert "six-layers.gguf · all layers on the cards" in pane.problem.tried.text()
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
+
+
+def test_a_death_is_told_with_what_was_loaded_and_the_last_lines(
+    loader: Loader, qapp: QApplication, model: Path
+) -> None:
+    async def scenario(loader: Loader) -> None:
+        pane = loader.pane
+        await loader.choose(model)
+        pane.form.context.spin.setValue(8192)
+        killed = "The engine was ended by SIGKILL."
+        loader.engine.put(
+            EngineStatus(
+                EngineState.STOPPED, None, killed, ("first", "", "last words"), pane.load_settings()
+            )
+        )
+        assert pane.problem.sentence.text() == killed
+        assert "context 8k" in pane.problem.tried.text()
+        assert not pane.problem.log.isVisible()
+        pane.problem.log_button.click()
+        assert pane.problem.log.isVisible()
+        assert pane.problem.log.text() == "first\nlast words"
+
+    play_with(loader, qapp, scenario)
 
 
 def test_one_card_has_nothing_to_split_and_none_runs_on_the_cpu(
@@ -197,20 +169,20 @@ def test_one_card_has_nothing_to_split_and_none_runs_on_the_cpu(
     async def scenario(loader: Loader) -> None:
         form = loader.pane.form
         await loader.choose(model)
-        assert [spin.isVisible() for spin in form.shares] == [True, True]
+        assert [spin.isVisible() for spin in form.split.shares] == [True, True]
         loader.split_by(SplitMode.NONE)
-        assert not form.shares[0].isVisible()
+        assert not form.split.shares[0].isVisible()
         loader.split_by(SplitMode.LAYER)
         loader.show_cards(1)
-        assert not form.split.isVisible()
-        assert not form.shares[0].isVisible()
+        assert not form.split.mode.isVisible()
+        assert not form.split.shares[0].isVisible()
         loader.show_cards(0)
-        assert "run on the CPU" in form.layers_note.text()
-        assert not form.layers.isEnabled()
+        assert "run on the CPU" in form.layers.note
+        assert not form.layers.spin.isEnabled()
         loader.show_cards(8)
-        assert len(form.shares) == 8
+        assert len(form.split.shares) == 8
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 def test_nothing_is_wider_than_the_pane(loader: Loader, qapp: QApplication, model: Path) -> None:
@@ -222,25 +194,15 @@ def test_nothing_is_wider_than_the_pane(loader: Loader, qapp: QApplication, mode
             lambda: loader.pane.form.width() <= loader.pane.width(), "the form fits its pane"
         )
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 def test_a_dropped_file_is_chosen(loader: Loader, qapp: QApplication, model: Path) -> None:
     async def scenario(loader: Loader) -> None:
-        dropped = QMimeData()
-        dropped.setUrls([QUrl.fromLocalFile(str(model))])
-        loader.pane.dropEvent(
-            QDropEvent(
-                QPointF(5, 5),
-                Qt.DropAction.CopyAction,
-                dropped,
-                Qt.MouseButton.LeftButton,
-                Qt.KeyboardModifier.NoModifier,
-            )
-        )
+        drop(loader.pane, model)
         await until(loader.pane.load_button.isEnabled, "the dropped file was read")
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
 
 
 def test_a_demo_model_is_made_when_there_is_none(loader: Loader, qapp: QApplication) -> None:
@@ -250,7 +212,7 @@ def test_a_demo_model_is_made_when_there_is_none(loader: Loader, qapp: QApplicat
         await until(loader.pane.load_button.isEnabled, "the demo model was made and chosen")
         assert "random weights" in words_in(loader.pane)
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)
     assert Path(loader.pane.path.text()).is_file()
 
 
@@ -264,4 +226,4 @@ def test_the_last_model_is_there_at_the_next_start(
         await until(loader.pane.load_button.isEnabled, "it was read again")
         assert loader.pane.path.text() == str(model)
 
-    run(loader, qapp, scenario)
+    play_with(loader, qapp, scenario)

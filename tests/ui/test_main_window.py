@@ -225,7 +225,7 @@ def test_the_rail_and_its_keys_lead_to_the_pages(desk: Desk) -> None:
 
 def test_every_setting_is_offered_and_applied_at_once(desk: Desk) -> None:
     pane = desk.window.settings_pane
-    assert set(pane.editors) == {s.key for s in SETTINGS if not s.key.endswith("last_model")}
+    assert set(pane.editors) == {s.key for s in SETTINGS if not s.key.startswith("load.")}
     hot = pane.editors[HOT_C.key]
     assert isinstance(hot, QDoubleSpinBox)
     assert hot.text() == "85.0 °C"

@@ -11,7 +11,7 @@ from typing import Any
 import qasync
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
-from rigpanel.engine.devices import Device
+from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatRequest,
@@ -64,7 +64,10 @@ def loaded(settings: LoadSettings) -> LoadedModel:
         n_layer=80,
         n_ctx_train=131072,
         template="file",
-        devices=(DeviceUse("CUDA0", 20039.0, 1312.0, 282.0), DeviceUse("CUDA1", 19941.0, 0.0, 0.0)),
+        devices=(
+            DeviceUse("CUDA0", 20039.0, 1312.0, 282.0, 41),
+            DeviceUse("CUDA1", 19941.0, 0.0, 0.0),
+        ),
         load_s=14.2,
     )
 
@@ -78,6 +81,10 @@ class ScriptedEngine(Engine):
         self.loads: list[LoadSettings] = []
         self.requests: list[ChatRequest] = []
         self.unloads = 0
+        self.listings: list[tuple[str, ...]] = []
+        """RPC servers that were asked, listing by listing."""
+        self.listing: tuple[Device, ...] | EngineError = ()
+        """What it says there is to load onto."""
         self.progress: asyncio.Queue[float | EngineError] = asyncio.Queue()
         """Progress of the load under way; 1.0 ends it, an error fails it."""
         self.events: asyncio.Queue[ReplyEvent | EngineError] = asyncio.Queue()
@@ -118,6 +125,16 @@ class ScriptedEngine(Engine):
                 self.put(EngineStatus(EngineState.READY, model))
                 return model
 
+    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
+        self.listings.append(rpc_servers)
+        if isinstance(self.listing, EngineError):
+            raise self.listing
+        return tuple(
+            one
+            for one in self.listing
+            if one.kind is not DeviceKind.RPC or one.address in rpc_servers
+        )
+
     async def chat(self, request: ChatRequest) -> AsyncIterator[ReplyEvent]:
         self.requests.append(request)
         model = self._status.model
@@ -133,10 +150,6 @@ class ScriptedEngine(Engine):
             yield event
             if isinstance(event, ReplyFinished):
                 return
-
-    async def devices(self, rpc_servers: tuple[str, ...] = ()) -> tuple[Device, ...]:
-        del rpc_servers
-        return ()
 
     def cancel(self) -> None:
         if self._status.state is EngineState.LOADING:

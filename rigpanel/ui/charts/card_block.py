@@ -4,8 +4,7 @@
 import dataclasses
 import enum
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -26,6 +25,7 @@ from rigpanel.ui.charts.time_charts import HistorySource, PowerChart, Temperatur
 from rigpanel.ui.charts.time_window import TimeWindow
 from rigpanel.ui.rig_strip import state_colour
 from rigpanel.ui.theme import Theme
+from rigpanel.ui.widgets import ElidedLabel
 from rigpanel.ui.words import WORDS, CardState, card_state, reading
 from rigpanel.watch.history import CardHistory, mean_duty_pct
 from rigpanel.watch.phases import PhaseLog
@@ -42,21 +42,6 @@ class _Arrangement(enum.Enum):
     BESIDE_NARROW = (8, 5)
     BESIDE_WIDE = (3, 2)
     STACKED = (1, 0)
-
-
-class ElidedLabel(QLabel):
-    """A label that gives way: its text is cut with dots where the row is too narrow."""
-
-    def minimumSizeHint(self) -> QSize:
-        """Ask for no width of its own."""
-        return QSize(40, super().minimumSizeHint().height())
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """Draw as much of the text as there is room for."""
-        painter = QPainter(self)
-        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, text)
-        painter.end()
 
 
 class CardHeader(QWidget):

@@ -17,11 +17,20 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rigpanel.settings import LAST_MODEL, SETTINGS, Setting, SettingsError, SettingsStore
+from rigpanel.settings import (
+    LAST_MODEL,
+    RPC_SERVERS,
+    SETTINGS,
+    Setting,
+    SettingsError,
+    SettingsStore,
+)
 from rigpanel.ui.widgets import column, indented, label, named, scroll_area
 
 PAGE_PX = 760
 EDITOR_PX = 136
+SET_ELSEWHERE = (LAST_MODEL, RPC_SERVERS)
+"""Settings that another pane makes."""
 SECTIONS = {"window": "Window", "watch": "Watching", "alerts": "Alerts", "engine": "Engine"}
 
 
@@ -46,7 +55,7 @@ class SettingsPane(QFrame):
             rows.addWidget(label(problem, "error"))
         section, box = "", column()
         for setting in SETTINGS:
-            if setting is LAST_MODEL:
+            if setting in SET_ELSEWHERE:
                 continue
             if setting.key.split(".")[0] != section:
                 section = setting.key.split(".")[0]

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The load pane: choose a model and how it is laid over the cards, load it, see what it took."""
 
-import functools
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -18,20 +15,26 @@ from PySide6.QtWidgets import (
 )
 
 from rigpanel import paths
+from rigpanel.engine.devices import Device
 from rigpanel.engine.messages import EngineState, EngineStatus, LoadedModel
-from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings
-from rigpanel.library.demo_model import write_demo_model
-from rigpanel.library.gguf_header import GgufHeader, read_header
-from rigpanel.settings import LAST_MODEL, SettingsError, SettingsStore
+from rigpanel.library.gguf_header import GgufHeader
+from rigpanel.settings import LAST_MODEL, RPC_SERVERS, Setting, SettingsError, SettingsStore
 from rigpanel.ui import words
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
-from rigpanel.ui.panes.load_form import LoadForm
-from rigpanel.ui.panes.loaded_card import LoadedCard
-from rigpanel.ui.widgets import button, centred, column, label, named, scroll_area
+from rigpanel.ui.panes.load.file_work import CheckAnswer, FileWork, HeaderAnswer
+from rigpanel.ui.panes.load.load_form import LoadForm
+from rigpanel.ui.panes.load.loaded_card import LoadedCard
+from rigpanel.ui.panes.load.problem_card import ProblemCard
+from rigpanel.ui.panes.load.profiles import ProfileRow, Profiles
+from rigpanel.ui.panes.load.refusal import Refusal
+from rigpanel.ui.panes.load.rpc_address import split_list
+from rigpanel.ui.widgets import button, centred, column, label, local_files, named, scroll_area
 from rigpanel.watch.tick import Tick
 
 CHOOSE = "Choose a GGUF file, or drop one here."
+CHECK_AFTER_MS = 120
+"""Settings are looked over once a person has come to rest."""
 FORM_PX = 560
 """A form wider than this is harder to read, not easier."""
 
@@ -39,10 +42,6 @@ FORM_PX = 560
 class LoadPane(QWidget):
     """The file on top, the form below, the button always in view; errors stay until read."""
 
-    header_read = Signal(object)
-    """A path with its GgufHeader, or with the sentence that says why there is none."""
-    demo_made = Signal(object)
-    """Path of the demo model, or the sentence that says why there is none."""
     fold_requested = Signal()
 
     def __init__(
@@ -50,25 +49,22 @@ class LoadPane(QWidget):
         settings: SettingsStore,
         watch: WatchBridge,
         engine: EngineBridge,
+        profiles: Profiles | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
         self._engine = engine
         self._header: GgufHeader | None = None
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="header-reader")
+        self._refusal: Refusal | None = None
+        self._tried: LoadSettings | None = None
+        self._files = FileWork(self)
+        self._rest = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)
+        self.profiles = None if profiles is None else ProfileRow(profiles)
         self.setAcceptDrops(True)
         self._build()
-        self.header_read.connect(self._take_header)
-        self.demo_made.connect(self._take_demo)
-        engine.status_changed.connect(self._take_status)
-        engine.load_progressed.connect(self._take_progress)
-        engine.model_loaded.connect(self._take_model)
-        engine.load_failed.connect(self._take_failure)
-        engine.load_cancelled.connect(self._take_cancelled)
-        watch.tick_ready.connect(self._take_tick)
-        stop_reading = functools.partial(self._reader.shutdown, wait=False, cancel_futures=True)
-        self.destroyed.connect(stop_reading)
+        self._connect(watch)
+        self.form.devices.set_servers(split_list(settings.get(RPC_SERVERS)))
         last = settings.get(LAST_MODEL)
         if last and Path(last).exists():
             self.set_model_path(last)
@@ -98,21 +94,23 @@ class LoadPane(QWidget):
     def load(self) -> None:
         """Load what is chosen."""
         if self.load_button.isEnabled():
-            self._show_error("")
+            self.problem.show_problem("")
             self.load_button.setEnabled(False)  # until the engine has said what it does
-            self._engine.load(self.load_settings())
+            self._tried = self.load_settings()
+            self._engine.load(self._tried)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept files of this machine."""
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
+        if local_files(event.mimeData()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Take the first file that was dropped."""
-        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        """Choose the file that was dropped; an adapter for the chosen model goes to the others."""
+        files = local_files(event.mimeData())
         if files:
             event.acceptProposedAction()
-            self.set_model_path(files[0])
+        for file in files if self._header is not None else files[:1]:
+            self._files.read_dropped(file)
 
     @property
     def _chosen(self) -> Path:
@@ -135,22 +133,49 @@ class LoadPane(QWidget):
         )
         self.demo_button.clicked.connect(self._make_demo)
         rows.addWidget(self.demo_button, 0, Qt.AlignmentFlag.AlignLeft)
-        rows.addWidget(self._problem_frame())
+        self.problem = ProblemCard()
+        rows.addWidget(self.problem)
         self.loaded = LoadedCard()
         rows.addWidget(self.loaded)
         rows.addSpacing(4)
+        if self.profiles is not None:
+            rows.addWidget(self.profiles)
+            rows.addSpacing(4)
         self.form = LoadForm()
         rows.addWidget(self.form)
         rows.addStretch(1)
         whole = column(spacing=4)
         self.setLayout(whole)
         whole.addWidget(centred(self._head(), FORM_PX))
-        whole.addWidget(scroll_area(inside), 1)
+        self._area = scroll_area(inside)
+        whole.addWidget(self._area, 1)
         whole.addWidget(centred(self._foot(), FORM_PX))
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         keys.activated.connect(self.load)
         self.setMinimumWidth(288)
+
+    def _connect(self, watch: WatchBridge) -> None:
+        self._files.header_read.connect(self._take_header)
+        self._files.drop_read.connect(self._take_drop)
+        self._files.demo_made.connect(self._take_demo)
+        self._files.checked.connect(self._take_check)
+        engine = self._engine
+        engine.status_changed.connect(self._take_status)
+        engine.load_progressed.connect(self._take_progress)
+        engine.model_loaded.connect(self._take_model)
+        engine.load_failed.connect(self._take_failure)
+        engine.load_cancelled.connect(self._take_cancelled)
+        engine.devices_listed.connect(self._take_devices)
+        engine.devices_failed.connect(self.form.devices.take_failure)
+        watch.tick_ready.connect(self._take_tick)
+        self._rest.timeout.connect(self._check)
+        self.form.changed.connect(self._rest.start)
+        self.form.devices.listing_requested.connect(engine.list_devices)
+        self.form.devices.servers_changed.connect(self._keep_servers)
+        if self.profiles is not None:
+            self.profiles.chosen.connect(self.form.take)
+            self.profiles.save_requested.connect(self._save_profile)
 
     def _head(self) -> QHBoxLayout:
         head = QHBoxLayout()
@@ -177,15 +202,6 @@ class LoadPane(QWidget):
         row.addWidget(browse)
         return row
 
-    def _problem_frame(self) -> QFrame:
-        self._problem = named(QFrame(), "problem")
-        inside = column(margins=(12, 8, 12, 8))
-        self._problem.setLayout(inside)
-        self.error = label("", "error")
-        inside.addWidget(self.error)
-        self._problem.hide()
-        return self._problem
-
     def _foot(self) -> QWidget:
         foot = QWidget()
         rows = column(margins=(16, 8, 16, 16), spacing=8)
@@ -194,6 +210,11 @@ class LoadPane(QWidget):
         self.progress.setFormat("Loading  %p %")
         self.progress.hide()
         rows.addWidget(self.progress)
+        self.refused_button = button("", "link", "Go to the setting that has to change")
+        self.refused_button.setText("llama.cpp would refuse this: see why")
+        self.refused_button.clicked.connect(self._go_to_refusal)
+        self.refused_button.hide()
+        rows.addWidget(self.refused_button)
         row = QHBoxLayout()
         row.setSpacing(8)
         self.load_button = button("Load", "primary", "Load the model (Ctrl+Enter)")
@@ -212,61 +233,112 @@ class LoadPane(QWidget):
     def _read_header(self) -> None:
         self._header = None
         self._name.setText("")
-        self._show_error("")
+        self.problem.show_problem("")
         if not self.path.text().strip():
             self.facts.setText(CHOOSE)
             self._enable()
             return
         self.facts.setText("Reading the header …")
         self._enable()
-        self._reader.submit(_header_or_sentence, self._chosen).add_done_callback(self._header_done)
-
-    def _header_done(self, future: "Future[tuple[Path, GgufHeader | str]]") -> None:
-        if not future.cancelled():
-            self.header_read.emit(future.result())
+        self._files.read(self._chosen)
 
     @Slot(object)
-    def _take_header(self, answer: "tuple[Path, GgufHeader | str]") -> None:
-        path, header = answer
-        if path != self._chosen:
+    def _take_header(self, answer: HeaderAnswer) -> None:
+        header = answer.header
+        if answer.path != self._chosen:
             return  # Another file was chosen meanwhile.
         if isinstance(header, str):
             self.facts.setText(CHOOSE)
-            self._show_error(header)
-            self.form.set_header(None)
-            self._enable()
+            self.problem.show_problem(header)
+            self._take_limits(None)
             return
-        self._header = header
-        self._show_error("")
-        self.form.set_header(header)
+        self.problem.show_problem("")
         self._name.setText(header.name)
-        template = "" if header.chat_template else "\nIt brings no chat template; one stands in."
+        template = "" if header.chat_template else "\nIt brings no chat template: choose one below."
         self.facts.setText(
             f"{header.file_type} · {words.file_size(header.size_mib)} · "
             f"{words.parameters(header.n_params)} parameters\n{header.arch} · "
             f"{header.n_layer} layers · trained on {header.n_ctx_train} tokens{template}"
         )
+        self._take_limits(header)
+        self._keep(LAST_MODEL, str(answer.path))
+
+    def _take_limits(self, header: GgufHeader | None) -> None:
+        self._header = header
+        self._refusal = None
+        self.form.refuse(None)
+        self.form.set_header(header)
+        if self.profiles is not None:
+            self.profiles.set_model(None if header is None else self._chosen)
+        if header is not None and self.form.devices.servers and not self.form.devices.asked:
+            self.form.devices.ask()
         self._enable()
+
+    @Slot(object)
+    def _take_drop(self, answer: HeaderAnswer) -> None:
+        if isinstance(answer.header, GgufHeader) and self._is_adapter(answer.header):
+            self.form.folds[self.form.adapters].open()
+            self.form.adapters.add_file(answer.path)
+            return
+        self.set_model_path(str(answer.path))
+
+    def _is_adapter(self, header: GgufHeader) -> bool:
+        """Whether a file has neither layers nor vocabulary, and is made for the chosen model."""
+        bare = header.n_layer == 0 and header.n_vocab == 0
+        return bare and self._header is not None and self._header.arch == header.arch
+
+    def _keep(self, setting: Setting[str], value: str) -> None:
         try:
-            self._settings.set(LAST_MODEL, str(path))
+            self._settings.set(setting, value)
         except SettingsError as error:
-            self._show_error(str(error))
+            self.problem.show_problem(str(error))
+
+    @Slot(object)
+    def _keep_servers(self, servers: tuple[str, ...]) -> None:
+        self._keep(RPC_SERVERS, ", ".join(servers))
+
+    @Slot(str)
+    def _save_profile(self, name: str) -> None:
+        if self.profiles is not None:
+            self.profiles.save(name, self.load_settings())
+
+    @Slot()
+    def _check(self) -> None:
+        if self._header is not None:
+            self._files.check(self.load_settings(), self._header)
+
+    @Slot(object)
+    def _take_check(self, answer: CheckAnswer) -> None:
+        if self._header is None or answer.settings != self.load_settings():
+            return  # Something was changed meanwhile; that is looked over in its turn.
+        self._refusal = answer.refusal
+        self.form.refuse(answer.refusal)
+        self._enable()
+
+    @Slot()
+    def _go_to_refusal(self) -> None:
+        row = None if self._refusal is None else self.form.field(self._refusal.field)
+        if self._refusal is not None and row is None:
+            self.problem.show_problem(self._refusal.sentence)
+            self._area.ensureWidgetVisible(self.problem)
+        elif row is not None:
+            self._area.ensureWidgetVisible(row)
+            row.editor.setFocus()
+
+    @Slot(object)
+    def _take_devices(self, devices: tuple[Device, ...]) -> None:
+        self.form.devices.take_listed(devices)
 
     @Slot()
     def _make_demo(self) -> None:
         self.demo_button.setEnabled(False)
-        path = paths.data_dir() / "models" / "rigpanel-demo-random-weights.gguf"
-        self._reader.submit(_demo_or_sentence, path).add_done_callback(self._demo_done)
-
-    def _demo_done(self, future: "Future[Path | str]") -> None:
-        if not future.cancelled():
-            self.demo_made.emit(future.result())
+        self._files.make_demo(paths.data_dir() / "models" / "rigpanel-demo-random-weights.gguf")
 
     @Slot(object)
     def _take_demo(self, made: Path | str) -> None:
         self.demo_button.setEnabled(True)
         if isinstance(made, str):
-            self._show_error(made)
+            self.problem.show_problem(made)
         else:
             self.set_model_path(str(made))
 
@@ -282,39 +354,39 @@ class LoadPane(QWidget):
     def _take_status(self, status: EngineStatus) -> None:
         if status.state is EngineState.LOADING and self.progress.isHidden():
             self.progress.setValue(0)
-            self._show_error("")
+            self.problem.show_problem("")
         self.progress.setVisible(status.state is EngineState.LOADING)
         if status.model is None:
             self.loaded.hide()
         if status.problem is not None:
-            self._show_error(status.problem)
+            tried = status.settings or self._tried
+            self.problem.show_problem(status.problem, tried, status.log_tail)
         self._enable()
 
     @Slot(object)
     def _take_model(self, model: LoadedModel) -> None:
         self.loaded.show_model(model)
+        if self.profiles is not None:
+            self.profiles.remember(model.settings)
 
     @Slot(str)
     def _take_failure(self, sentence: str) -> None:
-        self._show_error(sentence)
+        if sentence != self.problem.sentence.text():  # A death has been told with its log.
+            self.problem.show_problem(sentence, self._tried)
         self._enable()
 
     @Slot()
     def _take_cancelled(self) -> None:
-        self._show_error("The load was cancelled; nothing is in memory.")
+        self.problem.show_problem("The load was cancelled; nothing is in memory.")
         self._enable()
-
-    def _show_error(self, sentence: str) -> None:
-        self.error.setText(sentence)
-        self._problem.setVisible(bool(sentence))
 
     def _enable(self) -> None:
         state = self._engine.status.state
         loading = state is EngineState.LOADING
         loaded = state in {EngineState.READY, EngineState.GENERATING}
-        self.load_button.setEnabled(
-            self._header is not None and state is not EngineState.GENERATING
-        )
+        allowed = self._header is not None and self._refusal is None
+        self.load_button.setEnabled(allowed and state is not EngineState.GENERATING)
+        self.refused_button.setVisible(self._refusal is not None and not loading)
         self.load_button.setVisible(not loading)
         self.load_button.setText("Load again" if loaded else "Load")
         self.cancel_button.setVisible(loading)
@@ -322,17 +394,3 @@ class LoadPane(QWidget):
         self.unload_button.setEnabled(state is EngineState.READY)
         self._name.setVisible(self._header is not None)
         self.demo_button.setVisible(self._header is None)
-
-
-def _header_or_sentence(path: Path) -> tuple[Path, GgufHeader | str]:
-    try:
-        return path, read_header(path)
-    except RigpanelError as error:
-        return path, str(error)
-
-
-def _demo_or_sentence(path: Path) -> Path | str:
-    try:
-        return path if path.exists() else write_demo_model(path)
-    except RigpanelError as error:
-        return str(error)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""A load pane with everything it is given, for the tests of its parts."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from rigpanel.fit.load_settings import SplitMode
+from rigpanel.settings import SettingsStore
+from rigpanel.ui.bridges import EngineBridge, WatchBridge
+from rigpanel.ui.panes.load.load_pane import LoadPane
+from rigpanel.ui.panes.load.profiles import Profiles
+from tests.ui.window_fixtures import ScriptedEngine, play, snapshot, tick, until
+
+
+class Loader:
+    """A load pane on an engine that does as the test says."""
+
+    def __init__(
+        self, qtbot: QtBot, folder: Path, cards: int = 2, profiles: Profiles | None = None
+    ) -> None:
+        self.engine = ScriptedEngine()
+        self.bridge = EngineBridge(self.engine)
+        self.watch = WatchBridge()
+        self.settings = SettingsStore(folder / "settings.toml")
+        self.pane = LoadPane(self.settings, self.watch, self.bridge, profiles)
+        qtbot.addWidget(self.pane)
+        self.pane.resize(320, 700)
+        self.pane.show()
+        self.show_cards(cards)
+
+    def show_cards(self, count: int) -> None:
+        self.watch.tick_ready.emit(tick(snapshot(count)))
+
+    async def choose(self, path: Path) -> None:
+        self.pane.set_model_path(str(path))
+        await until(lambda: "Reading" not in self.pane.facts.text(), "the header was read")
+
+    def split_by(self, mode: SplitMode) -> None:
+        combo = self.pane.form.split.mode
+        combo.setCurrentIndex(combo.findData(mode))
+
+
+Scenario = Callable[[Loader], Coroutine[Any, Any, None]]
+
+
+def play_with(loader: Loader, app: QApplication, scenario: Scenario) -> None:
+    """Run a scenario on Qt's own loop, then end the engine."""
+
+    async def whole() -> None:
+        await scenario(loader)
+        await loader.bridge.shutdown()
+
+    play(app, whole())
+
+
+def drop(onto: QWidget, path: Path) -> None:
+    """Drop a file onto a widget."""
+    dropped = QMimeData()
+    dropped.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(5, 5),
+        Qt.DropAction.CopyAction,
+        dropped,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    onto.dropEvent(event)
