@@ -37,6 +37,7 @@ CHECK_AFTER_MS = 120
 """Settings are looked over once a person has come to rest."""
 FORM_PX = 560
 """A form wider than this is harder to read, not easier."""
+MARGIN_PX = 16
 
 
 class LoadPane(QWidget):
@@ -117,10 +118,9 @@ class LoadPane(QWidget):
         return Path(self.path.text().strip()).expanduser()
 
     def _build(self) -> None:
-        inside = QWidget()
-        inside.setMaximumWidth(FORM_PX)
-        rows = column(margins=(16, 4, 16, 16), spacing=8)
-        inside.setLayout(rows)
+        self._inside = QWidget()
+        self._rows = rows = column(spacing=8)
+        self._inside.setLayout(rows)
         rows.addLayout(self._file_row())
         self._name = label("", "strong")
         self.facts = label(CHOOSE, "muted")
@@ -147,7 +147,9 @@ class LoadPane(QWidget):
         whole = column(spacing=4)
         self.setLayout(whole)
         whole.addWidget(centred(self._head(), FORM_PX))
-        self._area = scroll_area(inside)
+        self._area = scroll_area(self._inside)
+        self._area.verticalScrollBar().rangeChanged.connect(self._make_room)
+        self._make_room()
         whole.addWidget(self._area, 1)
         whole.addWidget(centred(self._foot(), FORM_PX))
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
@@ -228,6 +230,14 @@ class LoadPane(QWidget):
         row.addWidget(self.unload_button)
         rows.addLayout(row)
         return foot
+
+    @Slot()
+    def _make_room(self) -> None:
+        """Have the scroll bar take its width from the margin: all stays in line with the button."""
+        bar = self._area.verticalScrollBar()
+        taken = bar.sizeHint().width() if bar.maximum() > 0 else 0
+        self._inside.setMaximumWidth(FORM_PX - taken)
+        self._rows.setContentsMargins(MARGIN_PX, 4, MARGIN_PX - taken, MARGIN_PX)
 
     @Slot()
     def _read_header(self) -> None:

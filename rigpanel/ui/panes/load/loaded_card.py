@@ -53,7 +53,7 @@ class LoadedCard(QFrame):
             self._grid.addWidget(figure, 3 * row, 1, Qt.AlignmentFlag.AlignRight)
             parts = (
                 f"weights {use.weights_mib:.0f} · KV cache {use.kv_mib:.0f} · "
-                f"compute {use.compute_mib:.0f} MiB"
+                f"compute {use.compute_mib:.0f}\N{NO-BREAK SPACE}MiB"
             )
             self._grid.addWidget(label(parts, "muted"), 3 * row + 1, 0, 1, 2)
             self._grid.setRowMinimumHeight(3 * row + 2, 4)

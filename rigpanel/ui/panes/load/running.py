@@ -82,9 +82,11 @@ class Running(SettingsGroup):
         self.mlock.setChecked(settings.use_mlock)
 
     def summary(self) -> str:
-        """Return cache types and micro-batch."""
-        k, v = self.type_k.currentText(), self.type_v.currentText()
-        return f"KV {k if k == v else f'{k}/{v}'} · batch {self.ubatch.value()}"
+        """Return the cache types, and flash attention where it was set."""
+        k, v, flash = (one.currentText() for one in (self.type_k, self.type_v, self.flash))
+        return f"KV {k if k == v else f'{k}/{v}'}" + (
+            "" if flash == "auto" else f" · flash {flash}"
+        )
 
     @Slot()
     def _tell(self) -> None:
