@@ -218,12 +218,32 @@ def test_a_profile_brings_its_servers_and_one_without_leaves_them_out(
         await loader.choose(model)
         devices = await listed(loader)
         plain = loader.pane.load_settings()
-        far = dataclasses.replace(plain, rpc_servers=(NEAR, FAR), devices=("RPC1", "CUDA0"))
+        far = dataclasses.replace(
+            plain, rpc_servers=(NEAR, FAR), devices=("RPC1", "CUDA0"), tensor_split=(3.0, 1.0)
+        )
         loader.pane.form.take(far)
         await until(lambda: len(devices.boxes) == 4, "its servers were asked")
         assert loader.pane.load_settings() == far
         loader.pane.form.take(plain)
         await until(lambda: len(devices.boxes) == 2, "this machine's are left")
         assert loader.pane.load_settings() == plain
+
+    play_with(loader, qapp, scenario)
+
+
+def test_a_profile_with_devices_has_them_listed_and_says_what_is_not_there(
+    loader: Loader, qapp: QApplication, model: Path
+) -> None:
+    loader.engine.listing = (*CARDS, CPU)
+
+    async def scenario(loader: Loader) -> None:
+        await loader.choose(model)
+        form = loader.pane.form
+        lone = dataclasses.replace(loader.pane.load_settings(), devices=("CUDA1",))
+        form.take(lone)
+        await until(lambda: form.devices.asked, "they were listed")
+        assert loader.pane.load_settings() == lone
+        form.take(dataclasses.replace(lone, devices=("CUDA1", "CUDA7")))
+        assert "Not there now: CUDA7" in words_in(form.devices)
 
     play_with(loader, qapp, scenario)

@@ -130,7 +130,7 @@ def test_left_alone_nothing_is_asked_for(form: LoadForm) -> None:
     assert form.settings(MODEL) == LoadSettings(MODEL)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(load=loads())
 def test_settings_come_out_as_they_went_in(form: LoadForm, load: LoadSettings) -> None:
     form.take(load)
@@ -191,6 +191,10 @@ def test_a_refused_combination_is_told_at_its_field_until_it_is_mended(
         assert not pane.load_button.isEnabled()
         pane.refused_button.click()
         await until(running.type_v.hasFocus, "the way led to the field")
+        pane.path.setFocus()
+        pane.load()
+        assert running.type_v.hasFocus()
+        assert loader.engine.loads == []
         running.flash.setCurrentText("on")
         await until(pane.load_button.isEnabled, "it can be loaded")
         assert not row.refusal.isVisible()

@@ -3,7 +3,7 @@
 
 import dataclasses
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from rigpanel.engine.devices import Device, DeviceKind
@@ -156,14 +156,13 @@ class Devices(SettingsGroup):
         used = bool(settings.rpc_servers) or not self._servers
         ask = (more, used) != (self._servers, self.use_servers.isChecked())
         self._servers = more
-        self.use_servers.blockSignals(True)
-        self.use_servers.setChecked(used)
-        self.use_servers.blockSignals(False)
+        with QSignalBlocker(self.use_servers):
+            self.use_servers.setChecked(used)
         self._wanted = settings.devices or None
         self._show_servers()
         self._show_devices()
         self.changed.emit()
-        if ask and (self.servers or self.asked):
+        if (ask and (self.servers or self.asked)) or (settings.devices and not self.asked):
             self.ask()
 
     def summary(self) -> str:
@@ -228,8 +227,11 @@ class Devices(SettingsGroup):
         self._say_devices()
 
     def _say_devices(self) -> None:
+        missing = [name for name in self._wanted or () if name not in self.boxes]
         if self._listed is None:
             sentence = NOT_ASKED
+        elif missing:
+            sentence = f"Not there now: {', '.join(missing)}."
         elif self._chosen:
             sentence = "Free memory of all; what is not put on them stays on the CPU."
         else:

@@ -93,8 +93,10 @@ class LoadPane(QWidget):
 
     @Slot()
     def load(self) -> None:
-        """Load what is chosen."""
-        if self.load_button.isEnabled():
+        """Load what is chosen, or show why it would be refused."""
+        if self._refusal is not None:
+            self._go_to_refusal()
+        elif self.load_button.isEnabled():
             self.problem.show_problem("")
             self.load_button.setEnabled(False)  # until the engine has said what it does
             self._tried = self.load_settings()

@@ -3,7 +3,7 @@
 
 import dataclasses
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QSignalBlocker, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QWidget
 
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
@@ -41,6 +41,7 @@ class Split(SettingsGroup):
         self._targets: tuple[Target, ...] = ()
         self._wanted: tuple[float, ...] = ()
         self._wanted_main = 0
+        """What was asked for last, also while the devices it was for are not (yet) there."""
         self.shares: list[QDoubleSpinBox] = []
         """The tensor split's fields, one a device."""
         self.mode = QComboBox()
@@ -55,7 +56,7 @@ class Split(SettingsGroup):
         self.main = QComboBox()
         self.add("main_gpu", FieldRow("Main GPU", self.main, "", "main_gpu", wide=True))
         self.mode.currentIndexChanged.connect(self._follow)
-        self.main.currentIndexChanged.connect(self._follow)
+        self.main.activated.connect(self._want_main)
         self._follow()
 
     @property
@@ -67,7 +68,6 @@ class Split(SettingsGroup):
         """Take the devices a model can be laid over; shares and main are kept by place."""
         if targets == self._targets:
             return
-        self._keep()
         self._targets = targets
         for old in self.shares:
             self._grid.removeWidget(old)
@@ -82,7 +82,7 @@ class Split(SettingsGroup):
                 f"Share of {target.label}; equal shares leave it to llama.cpp\n"
                 "tensor_split in llama.cpp"
             )
-            spin.valueChanged.connect(self._follow)
+            spin.valueChanged.connect(self._want_shares)
             self._grid.addWidget(
                 shrinkable(guarded(indented(spin))), place // SHARES_A_ROW, place % SHARES_A_ROW
             )
@@ -119,18 +119,24 @@ class Split(SettingsGroup):
         several = len(self._targets) > 1
         return several and self._chosen_mode in {SplitMode.NONE, SplitMode.ROW}
 
-    def _keep(self) -> None:
-        if self.shares:
-            self._wanted = tuple(spin.value() for spin in self.shares)
-            self._wanted_main = max(0, self.main.currentIndex())
-
     def _show_wanted(self) -> None:
         """Show the wanted shares; where they are not of as many devices, all are equal."""
         fits = len(self._wanted) == len(self.shares)
         for place, spin in enumerate(self.shares):
-            spin.setValue(self._wanted[place] if fits else 1.0)
+            with QSignalBlocker(spin):
+                spin.setValue(self._wanted[place] if fits else 1.0)
         if self._wanted_main < len(self._targets):
             self.main.setCurrentIndex(self._wanted_main)
+        self._follow()
+
+    @Slot()
+    def _want_shares(self) -> None:
+        self._wanted = tuple(spin.value() for spin in self.shares)
+        self._follow()
+
+    @Slot(int)
+    def _want_main(self, place: int) -> None:
+        self._wanted_main = place
         self._follow()
 
     @Slot()
