@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import qasync
 from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from tests.ui.loader import Loader
+from rigpanel.ui.panes.load.profiles import Profiles
+from tests.ui.loader import Loader, MakeLoader
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -35,8 +35,22 @@ def run(qapp: QApplication) -> Iterator[Run]:
 
 
 @pytest.fixture
-def loader(qtbot: QtBot, tmp_path: Path) -> Loader:
-    return Loader(qtbot, tmp_path)
+def make_loader(qapp: QApplication) -> Iterator[MakeLoader]:
+    """Make load panes that are gone with the test."""
+    made: list[Loader] = []
+
+    def make(folder: Path, profiles: Profiles | None = None) -> Loader:
+        made.append(Loader(folder, profiles))
+        return made[-1]
+
+    yield make
+    for loader in made:
+        loader.clear()
+
+
+@pytest.fixture
+def loader(make_loader: MakeLoader, tmp_path: Path) -> Loader:
+    return make_loader(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QCoreApplication, QEvent, QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
-from pytestqt.qtbot import QtBot
 
 from rigpanel.fit.load_settings import SplitMode
 from rigpanel.settings import SettingsStore
@@ -21,18 +20,21 @@ from tests.ui.window_fixtures import ScriptedEngine, play, snapshot, tick, until
 class Loader:
     """A load pane on an engine that does as the test says."""
 
-    def __init__(
-        self, qtbot: QtBot, folder: Path, cards: int = 2, profiles: Profiles | None = None
-    ) -> None:
+    def __init__(self, folder: Path, profiles: Profiles | None = None) -> None:
         self.engine = ScriptedEngine()
         self.bridge = EngineBridge(self.engine)
         self.watch = WatchBridge()
         self.settings = SettingsStore(folder / "settings.toml")
         self.pane = LoadPane(self.settings, self.watch, self.bridge, profiles)
-        qtbot.addWidget(self.pane)
         self.pane.resize(320, 700)
         self.pane.show()
-        self.show_cards(cards)
+        self.show_cards(2)
+
+    def clear(self) -> None:
+        """Delete the pane here and now: left to the garbage, it goes on whatever thread that is."""
+        self.pane.hide()
+        self.pane.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
     def show_cards(self, count: int) -> None:
         self.watch.tick_ready.emit(tick(snapshot(count)))
@@ -46,6 +48,7 @@ class Loader:
         combo.setCurrentIndex(combo.findData(mode))
 
 
+MakeLoader = Callable[..., Loader]
 Scenario = Callable[[Loader], Coroutine[Any, Any, None]]
 
 

@@ -8,13 +8,12 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton
-from pytestqt.qtbot import QtBot
 
 from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.messages import EngineError
 from rigpanel.settings import RPC_SERVERS, SettingsStore
 from rigpanel.ui.panes.load.devices import Devices
-from tests.ui.loader import Loader, play_with
+from tests.ui.loader import Loader, MakeLoader, play_with
 from tests.ui.window_fixtures import until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
@@ -33,7 +32,7 @@ LENT = (
 async def listed(loader: Loader) -> Devices:
     """Open the fold and wait for what llama.cpp says."""
     devices = loader.pane.form.devices
-    loader.pane.form.folds[devices].open()
+    loader.pane.form.folds[Devices].open()
     await until(lambda: devices.asked, "the devices were listed")
     return devices
 
@@ -58,7 +57,7 @@ def test_cards_stand_in_until_llama_cpp_is_asked(
         form = loader.pane.form
         assert loader.engine.listings == []
         assert [spin.prefix() for spin in form.split.shares] == ["GPU 0:  ", "GPU 1:  "]
-        assert form.folds[form.devices].summary.text() == "2 cards"
+        assert form.folds[Devices].summary.text() == "2 cards"
         devices = await listed(loader)
         assert list(devices.boxes) == ["CUDA0", "CUDA1"]
         assert "22.6 of 23.7 GiB" in words_in(devices)
@@ -193,10 +192,10 @@ def test_a_public_address_gets_a_warning_of_its_own(loader: Loader, qapp: QAppli
 
 
 def test_servers_from_before_are_asked_with_the_first_model(
-    qtbot: QtBot, tmp_path: Path, qapp: QApplication, model: Path
+    make_loader: MakeLoader, tmp_path: Path, qapp: QApplication, model: Path
 ) -> None:
     SettingsStore(tmp_path / "settings.toml").set(RPC_SERVERS, f"{NEAR}, nonsense, {FAR},{NEAR}")
-    loader = Loader(qtbot, tmp_path)
+    loader = make_loader(tmp_path)
     loader.engine.listing = (CPU, *LENT)
 
     async def scenario(loader: Loader) -> None:

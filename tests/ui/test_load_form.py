@@ -37,10 +37,12 @@ from rigpanel.fit.load_settings import (
 )
 from rigpanel.library.demo_model import write_demo_model
 from rigpanel.library.gguf_header import read_header
+from rigpanel.ui.panes.load.adapters import Adapters
 from rigpanel.ui.panes.load.field_row import takes_tab
 from rigpanel.ui.panes.load.load_form import LoadForm
 from rigpanel.ui.panes.load.refusal import refusal
 from rigpanel.ui.panes.load.settings_words import settings_words
+from rigpanel.ui.panes.load.speculation import SpeculationGroup
 from tests.engine.made_models import model_with_bytes
 from tests.ui.loader import Loader, drop, play_with
 from tests.ui.window_fixtures import until
@@ -114,6 +116,7 @@ def open_all(form: LoadForm) -> None:
 
 
 def test_there_is_a_field_for_every_setting_and_each_says_what_it_is(form: LoadForm) -> None:
+    open_all(form)
     form.speculation.kind.setCurrentIndex(1)
     for one in dataclasses.fields(LoadSettings):
         if one.name == "model":
@@ -127,6 +130,10 @@ def test_there_is_a_field_for_every_setting_and_each_says_what_it_is(form: LoadF
 
 
 def test_left_alone_nothing_is_asked_for(form: LoadForm) -> None:
+    assert form.settings(MODEL) == LoadSettings(MODEL)
+    before = {kind: fold.summary.text() for kind, fold in form.folds.items()}
+    open_all(form)
+    assert {kind: fold.summary.text() for kind, fold in form.folds.items()} == before
     assert form.settings(MODEL) == LoadSettings(MODEL)
 
 
@@ -258,10 +265,10 @@ def test_an_adapter_is_added_weighed_and_left_out(
         form.adapters.strengths[0].setValue(0.5)
         asked = loader.pane.load_settings()
         assert (asked.model, asked.lora) == (model, (LoraAdapter(adapter, 0.5),))
-        assert form.folds[form.adapters].summary.text() == "pirate-lora.gguf"
+        assert form.folds[Adapters].summary.text() == "pirate-lora.gguf"
         form.adapters.removers[0].click()
         assert loader.pane.load_settings().lora == ()
-        assert form.folds[form.adapters].summary.text() == "none"
+        assert form.folds[Adapters].summary.text() == "none"
         drop(loader.pane, adapter)
         await until(lambda: bool(form.adapters.strengths), "it was known for an adapter")
         assert loader.pane.load_settings().model == model
@@ -295,7 +302,7 @@ def test_a_draft_model_can_be_dropped_and_is_asked_for_only_where_it_is_used(
 ) -> None:
     group = form.speculation
     form.show()
-    form.folds[group].open()
+    form.folds[SpeculationGroup].open()
     assert not group.draft.isVisible()
     group.kind.setCurrentIndex(group.kind.findData(Speculation.DRAFT_MODEL))
     assert group.draft.isVisible()

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
 from rigpanel.engine.messages import EngineError, EngineState, EngineStatus
 from rigpanel.fit.load_settings import SplitMode
 from rigpanel.settings import LAST_MODEL, SettingsStore
-from tests.ui.loader import Loader, drop, play_with
+from tests.ui.loader import Loader, MakeLoader, drop, play_with
 from tests.ui.window_fixtures import until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
@@ -217,10 +216,10 @@ def test_a_demo_model_is_made_when_there_is_none(loader: Loader, qapp: QApplicat
 
 
 def test_the_last_model_is_there_at_the_next_start(
-    qtbot: QtBot, tmp_path: Path, qapp: QApplication, model: Path
+    make_loader: MakeLoader, tmp_path: Path, qapp: QApplication, model: Path
 ) -> None:
     SettingsStore(tmp_path / "settings.toml").set(LAST_MODEL, str(model))
-    loader = Loader(qtbot, tmp_path)
+    loader = make_loader(tmp_path)
 
     async def scenario(loader: Loader) -> None:
         await until(loader.pane.load_button.isEnabled, "it was read again")

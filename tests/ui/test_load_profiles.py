@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.library.demo_model import write_demo_model
 from rigpanel.ui.panes.load.profiles import ProfileRow
-from tests.ui.loader import Loader, play_with
+from tests.ui.loader import Loader, MakeLoader, play_with
 from tests.ui.window_fixtures import until
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
@@ -67,8 +66,8 @@ def kept() -> Iterator[Kept]:
 
 
 @pytest.fixture
-def keeper(qtbot: QtBot, tmp_path: Path, kept: Kept) -> Loader:
-    return Loader(qtbot, tmp_path, profiles=kept)
+def keeper(make_loader: MakeLoader, tmp_path: Path, kept: Kept) -> Loader:
+    return make_loader(tmp_path, kept)
 
 
 def row_of(loader: Loader) -> ProfileRow:

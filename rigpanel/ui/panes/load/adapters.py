@@ -9,7 +9,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from rigpanel.fit.load_settings import LoadSettings, LoraAdapter
-from rigpanel.ui.panes.load.field_row import FieldRow, SettingsGroup, remove_button, tab_through
+from rigpanel.ui.panes.load.field_row import FieldRow, SettingsGroup, remove_button
 from rigpanel.ui.widgets import ElidedLabel, button, column, guarded, indented, local_files
 
 SENTENCE = "Adapters made for this very model; drop .gguf files here. Strength 1 is as trained."
@@ -43,6 +43,8 @@ class _AdapterRow(QWidget):
 
 class Adapters(SettingsGroup):
     """A row an adapter, in the order they are applied."""
+
+    KEYS = ("lora",)
 
     def __init__(self) -> None:
         super().__init__(spacing=6)
@@ -120,8 +122,7 @@ class Adapters(SettingsGroup):
         held = self._box.layout()
         if held is not None:
             held.addWidget(row)
-        stops = [stop for row in self._adapters for stop in (row.scale, row.remove)]
-        tab_through(self._box, stops)
+        self.order_tabs()
 
     @Slot()
     def _tell(self) -> None:

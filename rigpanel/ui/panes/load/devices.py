@@ -4,13 +4,13 @@
 import dataclasses
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QWidget
 
 from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.rig.readings import GpuSample
 from rigpanel.ui import words
-from rigpanel.ui.panes.load.field_row import FieldRow, SettingsGroup, remove_button, tab_through
+from rigpanel.ui.panes.load.field_row import FieldRow, SettingsGroup, remove_button
 from rigpanel.ui.panes.load.rpc_address import address_problem, is_public
 from rigpanel.ui.panes.load.split import Target
 from rigpanel.ui.widgets import ElidedLabel, button, column, label, named
@@ -29,6 +29,8 @@ PUBLIC = "A public address: whoever is on the way can read and change everything
 
 class Devices(SettingsGroup):
     """A checkbox a device with its memory; below, the servers that lend more of them."""
+
+    KEYS = ("devices", "rpc_servers")
 
     listing_requested = Signal(object)
     """The addresses of the RPC servers to ask beside this machine; a tuple of `host:port`."""
@@ -223,7 +225,7 @@ class Devices(SettingsGroup):
             stack.addLayout(line)
             stack.addWidget(place)
             held.addWidget(whole)
-        tab_through(self._rows, self.boxes.values())
+        self.order_tabs()
         self._say_devices()
 
     def _say_devices(self) -> None:
@@ -264,7 +266,7 @@ class Devices(SettingsGroup):
                 stack.addWidget(label(PUBLIC, "error"))
             if held is not None:
                 held.addWidget(whole)
-        tab_through(self._server_rows, self._server_rows.findChildren(QPushButton))
+        self.order_tabs()
         self.use_servers.setVisible(bool(self._servers))
 
     @Slot()

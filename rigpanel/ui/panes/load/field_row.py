@@ -2,7 +2,8 @@
 """What every part of the load form is made of: a row a setting, a group of rows, a fold over it."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import ClassVar
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QPushButton,
     QWidget,
 )
@@ -29,18 +31,23 @@ def remove_button(what: str) -> QPushButton:
     return made
 
 
-def tab_through(part: QWidget, stops: Iterable[QWidget]) -> None:
-    """Have Tab come to the stops where `part` stands; what is made later would come last of all."""
-    before = part.previousInFocusChain()
-    while before is not None and before is not part and not takes_tab(before):
-        before = before.previousInFocusChain()
-    for here, there in itertools.pairwise((before or part, *stops)):
-        QWidget.setTabOrder(here, there)
-
-
 def takes_tab(part: QWidget) -> bool:
     """Whether Tab stops at a part."""
     return bool(part.focusPolicy().value & Qt.FocusPolicy.TabFocus.value)
+
+
+def tab_stops(part: QWidget | QLayout | None) -> Iterator[QWidget]:
+    """Yield what Tab stops at in a part, in the order of its layouts."""
+    if isinstance(part, QWidget):
+        if takes_tab(part):
+            yield part
+        else:
+            yield from tab_stops(part.layout())
+    elif part is not None:
+        for place in range(part.count()):
+            item = part.itemAt(place)
+            if item is not None:
+                yield from tab_stops(item.widget() or item.layout())
 
 
 class FieldRow(QWidget):
@@ -90,11 +97,11 @@ class FieldRow(QWidget):
                 rows.addLayout(line)
         editor.setAccessibleDescription(sentence)
         self._sentence = label(sentence, "muted")
-        self._sentence.setVisible(bool(sentence))
-        rows.addWidget(self._sentence)
         self.refusal = label("", "error")
-        self.refusal.hide()
+        rows.addWidget(self._sentence)
         rows.addWidget(self.refusal)
+        self._sentence.setVisible(bool(sentence))  # not before: it would be a window of its own
+        self.refusal.hide()
 
     def say(self, sentence: str) -> None:
         """Put another sentence under the editor."""
@@ -116,6 +123,8 @@ class FieldRow(QWidget):
 class SettingsGroup(QWidget):
     """Some of the settings of a load: what stands in the editors goes into a LoadSettings."""
 
+    KEYS: ClassVar[tuple[str, ...]]
+    """The settings it is about, by their names in LoadSettings."""
     changed = Signal()
     """A person or a profile changed something."""
 
@@ -123,6 +132,8 @@ class SettingsGroup(QWidget):
         super().__init__()
         self.fields: dict[str, FieldRow] = {}
         """The row of each setting, by its name in LoadSettings."""
+        self.tab_after: QWidget | None = None
+        """What Tab leaves for the first part of the group."""
         self.rows = column(spacing=spacing)
         self.setLayout(self.rows)
 
@@ -143,15 +154,22 @@ class SettingsGroup(QWidget):
         """Return in a few words how the group stands, for the fold over it."""
         return ""
 
+    def order_tabs(self) -> None:
+        """Have Tab go down the group; a part made later would come last of all."""
+        first = () if self.tab_after is None else (self.tab_after,)
+        for here, there in itertools.pairwise((*first, *tab_stops(self))):
+            QWidget.setTabOrder(here, there)
+
 
 class Fold(QWidget):
-    """A group under a line that opens it; the line says in a few words how it stands."""
+    """A line that opens what is under it, and says in a few words how that stands."""
 
     opened = Signal()
+    """It is about to be shown; there is still time to put something in."""
 
-    def __init__(self, title: str, inside: SettingsGroup) -> None:
+    def __init__(self, title: str, summary: str) -> None:
         super().__init__()
-        self.inside = inside
+        self._group: SettingsGroup | None = None
         rows = column(spacing=4)
         self.setLayout(rows)
         line = QHBoxLayout()
@@ -165,13 +183,20 @@ class Fold(QWidget):
         line.addWidget(self.summary, 1)
         rows.addLayout(line)
         self._body = QWidget()
-        held = column(margins=(0, 2, 0, 10))
-        self._body.setLayout(held)
-        held.addWidget(inside)
+        self._held = column(margins=(0, 2, 0, 10))
+        self._body.setLayout(self._held)
         self._body.hide()
         rows.addWidget(self._body)
         self.head.toggled.connect(self._show)
-        inside.changed.connect(self.follow)
+        self._say(summary)
+
+    def fill(self, group: SettingsGroup) -> None:
+        """Put the group in."""
+        self._group = group
+        self._held.addWidget(group)
+        group.tab_after = self.head
+        group.order_tabs()
+        group.changed.connect(self.follow)
         self.follow()
 
     def open(self) -> None:
@@ -181,12 +206,16 @@ class Fold(QWidget):
     @Slot()
     def follow(self) -> None:
         """Say how the group stands now."""
-        self.summary.setText(self.inside.summary())
-        self.summary.setToolTip(self.inside.summary())
-        self.head.setAccessibleDescription(self.inside.summary())
+        if self._group is not None:
+            self._say(self._group.summary())
+
+    def _say(self, summary: str) -> None:
+        self.summary.setText(summary)
+        self.summary.setToolTip(summary)
+        self.head.setAccessibleDescription(summary)
 
     @Slot(bool)
     def _show(self, shown: bool) -> None:
-        self._body.setVisible(shown)
         if shown:
             self.opened.emit()
+        self._body.setVisible(shown)

@@ -19,6 +19,8 @@ PRESETS_CTX = (4096, 8192, 16384, 32768, 65536, 131072)
 class Layers(SettingsGroup):
     """The model's layers on the devices; all of them unless a person says otherwise."""
 
+    KEYS = ("n_gpu_layers",)
+
     def __init__(self) -> None:
         super().__init__()
         self._units = 0
@@ -94,6 +96,8 @@ class Layers(SettingsGroup):
 
 class Context(SettingsGroup):
     """The tokens that a conversation may hold; more need more memory."""
+
+    KEYS = ("n_ctx",)
 
     def __init__(self) -> None:
         super().__init__(spacing=4)

@@ -22,6 +22,7 @@ from rigpanel.library.gguf_header import GgufHeader
 from rigpanel.settings import LAST_MODEL, RPC_SERVERS, Setting, SettingsError, SettingsStore
 from rigpanel.ui import words
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
+from rigpanel.ui.panes.load.adapters import Adapters
 from rigpanel.ui.panes.load.file_work import CheckAnswer, FileWork, HeaderAnswer
 from rigpanel.ui.panes.load.load_form import LoadForm
 from rigpanel.ui.panes.load.loaded_card import LoadedCard
@@ -289,7 +290,7 @@ class LoadPane(QWidget):
     @Slot(object)
     def _take_drop(self, answer: HeaderAnswer) -> None:
         if isinstance(answer.header, GgufHeader) and self._is_adapter(answer.header):
-            self.form.folds[self.form.adapters].open()
+            self.form.folds[Adapters].open()
             self.form.adapters.add_file(answer.path)
             return
         self.set_model_path(str(answer.path))

@@ -23,6 +23,8 @@ MOST_BASE = 1e9
 class Rope(SettingsGroup):
     """Kind, base and scale; left alone it is as the file says."""
 
+    KEYS = ("rope_scaling", "rope_freq_base", "rope_freq_scale")
+
     def __init__(self) -> None:
         super().__init__()
         self.kind = QComboBox()

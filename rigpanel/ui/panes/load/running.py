@@ -19,6 +19,17 @@ MOST_BATCH = 16384
 class Running(SettingsGroup):
     """What the engine keeps, reads at once and runs on."""
 
+    KEYS = (
+        "type_k",
+        "type_v",
+        "flash_attn",
+        "n_batch",
+        "n_ubatch",
+        "threads",
+        "use_mmap",
+        "use_mlock",
+    )
+
     def __init__(self) -> None:
         super().__init__()
         self.type_k, self.type_v, self.flash = QComboBox(), QComboBox(), QComboBox()

@@ -28,6 +28,8 @@ MOST_DRAFT = 64
 class SpeculationGroup(SettingsGroup):
     """Where the guesses come from and how many there are at most."""
 
+    KEYS = ("speculation", "model_draft", "n_draft")
+
     def __init__(self) -> None:
         super().__init__()
         self.kind = QComboBox()

@@ -7,7 +7,7 @@ from PySide6.QtCore import QSignalBlocker, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QWidget
 
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
-from rigpanel.ui.panes.load.field_row import FieldRow, SettingsGroup, tab_through
+from rigpanel.ui.panes.load.field_row import FieldRow, SettingsGroup
 from rigpanel.ui.widgets import guarded, indented, shrinkable
 
 SHARES_A_ROW = 2
@@ -35,6 +35,8 @@ class Target:
 
 class Split(SettingsGroup):
     """Nothing of it is shown where there is one device or none."""
+
+    KEYS = ("split_mode", "tensor_split", "main_gpu")
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +90,7 @@ class Split(SettingsGroup):
             )
             self.shares.append(spin)
             self.main.addItem(target.label)
-        tab_through(self._box, self.shares)
+        self.order_tabs()
         if self.shares:
             self._box.setFocusProxy(self.shares[0])
         self._show_wanted()

@@ -17,6 +17,8 @@ OWN = "the file's own"
 class Template(SettingsGroup):
     """One choice; what it is for changes with whether the file brings a template."""
 
+    KEYS = ("chat_template",)
+
     def __init__(self) -> None:
         super().__init__()
         self._missing = False
