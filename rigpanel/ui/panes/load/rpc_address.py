@@ -4,13 +4,13 @@
 import ipaddress
 
 from rigpanel.engine.messages import EngineError
-from rigpanel.engine.rpc_peer import parse_address
+from rigpanel.engine.rpc_peer import check_server
 
 
 def address_problem(text: str) -> str:
     """Return what is wrong with an address, empty where nothing is."""
     try:
-        parse_address(text)
+        check_server(text)
     except EngineError as error:
         return str(error)
     return "" if "," not in text else f"{text!r} is more than one address; add them one by one."
