@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QApplication
 from rigpanel import paths
 from rigpanel.engine.engine import Engine
 from rigpanel.errors import RigpanelError
+from rigpanel.fit.profiles import ProfileStore
 from rigpanel.rig import open_source
 from rigpanel.rig.simulated import SimulatedRig
 from rigpanel.settings import (
@@ -37,6 +38,7 @@ from rigpanel.settings import (
     THEME,
     SettingsStore,
 )
+from rigpanel.storage import FILE_NAME, Storage
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
@@ -59,6 +61,7 @@ DRAWN_S = 0.5
 TRAY_PATIENCE_MS = 8000
 """At a login the tray may come later than the panel that is to start in it."""
 SAMPLER_END_S = 3.0
+SAVE_END_S = 3.0
 STARTED_MS = 2000
 """By then the first frame has been painted."""
 
@@ -89,7 +92,10 @@ class Panel(QObject):
             settings.get(INTERVAL_S),
             self._watch.on_tick,
         )
-        self.window = MainWindow(settings, self._watch, self._engine)
+        self._storage = Storage(paths.data_dir() / FILE_NAME)
+        self.window = MainWindow(
+            settings, self._watch, self._engine, profiles=ProfileStore(self._storage)
+        )
         self._tray = Tray(self)
         self._notifier = Notifier(self)
         self._instance = instance
@@ -137,6 +143,8 @@ class Panel(QObject):
                 log.warning("the driver does not answer; its thread is left behind")
                 break
             await asyncio.sleep(0.02)
+        if not self._storage.close(SAVE_END_S):
+            log.warning("the disk does not answer; what was saved last may not be on it")
         await self._notifier.close()
         self.window.deleteLater()
 

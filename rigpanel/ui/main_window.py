@@ -17,13 +17,13 @@ from PySide6.QtWidgets import (
 )
 
 from rigpanel import paths
+from rigpanel.fit.profiles import ProfileStore
 from rigpanel.settings import THEME, SettingsStore
 from rigpanel.ui.banner import Banners
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.alerts_pane import AlertsPane
 from rigpanel.ui.panes.chat_pane import ChatPane
 from rigpanel.ui.panes.load.load_pane import LoadPane
-from rigpanel.ui.panes.load.profiles import Profiles
 from rigpanel.ui.panes.monitor_pane import MonitorPane
 from rigpanel.ui.panes.settings_pane import SettingsPane
 from rigpanel.ui.rail import PAGES, Rail
@@ -55,7 +55,7 @@ class MainWindow(QMainWindow):
         watch: WatchBridge,
         engine: EngineBridge,
         theme: Theme | None = None,
-        profiles: Profiles | None = None,
+        profiles: ProfileStore | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)

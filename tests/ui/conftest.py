@@ -11,8 +11,8 @@ import pytest
 import qasync
 from PySide6.QtWidgets import QApplication
 
+from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from rigpanel.ui.panes.load.profiles import Profiles
 from tests.ui.loader import Loader, MakeLoader
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -39,7 +39,7 @@ def make_loader(qapp: QApplication) -> Iterator[MakeLoader]:
     """Make load panes that are gone with the test."""
     made: list[Loader] = []
 
-    def make(folder: Path, profiles: Profiles | None = None) -> Loader:
+    def make(folder: Path, profiles: ProfileStore | None = None) -> Loader:
         made.append(Loader(folder, profiles))
         return made[-1]
 

@@ -10,17 +10,17 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from rigpanel.fit.load_settings import SplitMode
+from rigpanel.fit.profiles import ProfileStore
 from rigpanel.settings import SettingsStore
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.load.load_pane import LoadPane
-from rigpanel.ui.panes.load.profiles import Profiles
 from tests.ui.window_fixtures import ScriptedEngine, play, snapshot, tick, until
 
 
 class Loader:
     """A load pane on an engine that does as the test says."""
 
-    def __init__(self, folder: Path, profiles: Profiles | None = None) -> None:
+    def __init__(self, folder: Path, profiles: ProfileStore | None = None) -> None:
         self.engine = ScriptedEngine()
         self.bridge = EngineBridge(self.engine)
         self.watch = WatchBridge()

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Load profiles: kept under a name, chosen again, forgotten; the last that worked comes back."""
 
-import dataclasses
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library.demo_model import write_demo_model
+from rigpanel.storage import Storage
 from rigpanel.ui.panes.load.profiles import ProfileRow
 from tests.ui.loader import Loader, MakeLoader, play_with
 from tests.ui.window_fixtures import until
@@ -19,54 +18,20 @@ from tests.ui.window_fixtures import until
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
 
 
-class Kept:
-    """Profiles in memory, answered from another thread as a store does."""
-
-    def __init__(self) -> None:
-        self.named: dict[tuple[Path, str], LoadSettings] = {}
-        self.lasts: dict[Path, LoadSettings] = {}
-        self.problem: RigpanelError | None = None
-        self._thread = ThreadPoolExecutor(1)
-
-    def close(self) -> None:
-        self._thread.shutdown()
-
-    def save(self, model_path: Path, name: str, settings: LoadSettings) -> Future[None]:
-        def work() -> None:
-            if self.problem is not None:
-                raise self.problem
-            self.named[model_path, name] = settings
-
-        return self._thread.submit(work)
-
-    def list(self, model_path: Path) -> Future[dict[str, LoadSettings]]:
-        def work() -> dict[str, LoadSettings]:
-            return {name: s for (model, name), s in self.named.items() if model == model_path}
-
-        return self._thread.submit(work)
-
-    def delete(self, model_path: Path, name: str) -> Future[None]:
-        def work() -> None:
-            del self.named[model_path, name]
-
-        return self._thread.submit(work)
-
-    def last(self, model_path: Path) -> Future[LoadSettings | None]:
-        return self._thread.submit(self.lasts.get, model_path)
-
-    def remember(self, model_path: Path, settings: LoadSettings) -> Future[None]:
-        return self._thread.submit(self.lasts.__setitem__, model_path, settings)
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    storage = Storage(tmp_path / "kept.sqlite3")
+    yield storage
+    assert storage.close(30)
 
 
 @pytest.fixture
-def kept() -> Iterator[Kept]:
-    kept = Kept()
-    yield kept
-    kept.close()
+def kept(storage: Storage) -> ProfileStore:
+    return ProfileStore(storage)
 
 
 @pytest.fixture
-def keeper(make_loader: MakeLoader, tmp_path: Path, kept: Kept) -> Loader:
+def keeper(make_loader: MakeLoader, tmp_path: Path, kept: ProfileStore) -> Loader:
     return make_loader(tmp_path, kept)
 
 
@@ -136,7 +101,7 @@ def test_the_settings_that_worked_come_back_with_their_model(
 
 
 def test_a_failed_load_is_not_what_comes_back(
-    keeper: Loader, qapp: QApplication, model: Path, kept: Kept
+    keeper: Loader, qapp: QApplication, model: Path, kept: ProfileStore
 ) -> None:
     async def scenario(loader: Loader) -> None:
         await loader.choose(model)
@@ -146,37 +111,32 @@ def test_a_failed_load_is_not_what_comes_back(
         await until(loader.pane.problem.isVisible, "it was cancelled")
 
     play_with(keeper, qapp, scenario)
-    assert kept.lasts == {}
+    assert kept.last(model).result(30) is None
 
 
 def test_what_the_store_cannot_do_is_told_at_the_profile(
-    keeper: Loader, qapp: QApplication, model: Path, kept: Kept
+    keeper: Loader, qapp: QApplication, model: Path, storage: Storage
 ) -> None:
-    kept.problem = RigpanelError("The disk is full. Make room and save again.")
-
     async def scenario(loader: Loader) -> None:
         row = row_of(loader)
         await loader.choose(model)
         row.combo.setEditText("long")
+        storage.close(30)
         row.save_button.click()
         await until(row.problem.isVisible, "it was told")
-        assert "disk is full" in row.problem.text()
+        assert "has been closed" in row.problem.text()
         assert row.combo.currentText() == "long"
         assert not row.note.isVisible()
-        kept.problem = None
-        row.save_button.click()
-        await until(lambda: names_in(row) == ["long"], "it was saved")
-        assert not row.problem.isVisible()
 
     play_with(keeper, qapp, scenario)
 
 
 def test_profiles_belong_to_their_model(
-    keeper: Loader, qapp: QApplication, model: Path, tmp_path: Path, kept: Kept
+    keeper: Loader, qapp: QApplication, model: Path, tmp_path: Path, kept: ProfileStore
 ) -> None:
     other = write_demo_model(tmp_path / "other.gguf")
-    kept.named[other, "of the other"] = LoadSettings(other)
-    kept.named[model, "mine"] = dataclasses.replace(LoadSettings(model), n_ctx=1024)
+    kept.save(other, "of the other", LoadSettings(other))
+    kept.save(model, "mine", LoadSettings(model, n_ctx=1024))
 
     async def scenario(loader: Loader) -> None:
         row = row_of(loader)

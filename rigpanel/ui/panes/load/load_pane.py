@@ -18,6 +18,7 @@ from rigpanel import paths
 from rigpanel.engine.devices import Device
 from rigpanel.engine.messages import EngineState, EngineStatus, LoadedModel
 from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library.gguf_header import GgufHeader
 from rigpanel.settings import LAST_MODEL, RPC_SERVERS, Setting, SettingsError, SettingsStore
 from rigpanel.ui import words
@@ -27,7 +28,7 @@ from rigpanel.ui.panes.load.file_work import CheckAnswer, FileWork, HeaderAnswer
 from rigpanel.ui.panes.load.load_form import LoadForm
 from rigpanel.ui.panes.load.loaded_card import LoadedCard
 from rigpanel.ui.panes.load.problem_card import ProblemCard
-from rigpanel.ui.panes.load.profiles import ProfileRow, Profiles
+from rigpanel.ui.panes.load.profiles import ProfileRow
 from rigpanel.ui.panes.load.refusal import Refusal
 from rigpanel.ui.panes.load.rpc_address import split_list
 from rigpanel.ui.widgets import button, centred, column, label, local_files, named, scroll_area
@@ -51,7 +52,7 @@ class LoadPane(QWidget):
         settings: SettingsStore,
         watch: WatchBridge,
         engine: EngineBridge,
-        profiles: Profiles | None = None,
+        profiles: ProfileStore | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)

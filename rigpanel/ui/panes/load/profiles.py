@@ -6,13 +6,14 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.profiles import ProfileStore
 from rigpanel.ui.panes.load.field_row import remove_button
 from rigpanel.ui.widgets import button, column, label, named
 
@@ -20,34 +21,17 @@ NAME_IT = "Name these settings"
 LAST = "As it was last loaded."
 
 
-class Profiles(Protocol):
-    """Where profiles are kept; every answer comes later."""
-
-    def save(self, model_path: Path, name: str, settings: LoadSettings) -> Future[None]:
-        """Keep settings under a name, in place of what had it."""
-        ...
-
-    def list(self, model_path: Path) -> Future[dict[str, LoadSettings]]:
-        """Return a model's profiles by name."""
-        ...
-
-    def delete(self, model_path: Path, name: str) -> Future[None]:
-        """Forget one."""
-        ...
-
-    def last(self, model_path: Path) -> Future[LoadSettings | None]:
-        """Return the settings of the last load that worked."""
-        ...
-
-    def remember(self, model_path: Path, settings: LoadSettings) -> Future[None]:
-        """Keep the settings of a load that worked."""
-        ...
+@dataclass(frozen=True, slots=True)
+class _Question:
+    about: str
+    model: Path | None
+    then: str = ""
+    """What to say once it is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    about: str
-    model: Path | None
+    question: _Question
     value: Any
 
 
@@ -60,7 +44,7 @@ class ProfileRow(QWidget):
     """Name under which the settings as they stand are to be kept."""
     _answered = Signal(object)
 
-    def __init__(self, profiles: Profiles, parent: QWidget | None = None) -> None:
+    def __init__(self, profiles: ProfileStore, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._profiles = profiles
         self._model: Path | None = None
@@ -115,18 +99,17 @@ class ProfileRow(QWidget):
 
     def save(self, name: str, settings: LoadSettings) -> None:
         """Keep settings under a name, for the model they are of."""
-        self._ask("saved", self._profiles.save(settings.model, name, settings))
+        self._ask("save", self._profiles.save(settings.model, name, settings), f"Saved as {name}.")
         self._ask("list", self._profiles.list(settings.model))
-        self._say(f"Saved as {name}.")
 
     def remember(self, settings: LoadSettings) -> None:
         """Keep the settings of a load that worked."""
-        self._ask("remembered", self._profiles.remember(settings.model, settings))
+        self._ask("remember", self._profiles.remember(settings.model, settings))
 
-    def _ask(self, about: str, answer: "Future[Any]") -> None:
-        answer.add_done_callback(partial(self._done, about, self._model))
+    def _ask(self, about: str, answer: "Future[Any]", then: str = "") -> None:
+        answer.add_done_callback(partial(self._done, _Question(about, self._model, then)))
 
-    def _done(self, about: str, model: Path | None, future: "Future[Any]") -> None:
+    def _done(self, question: _Question, future: "Future[Any]") -> None:
         """Take an answer on whatever thread it comes."""
         try:
             value = future.result()
@@ -135,19 +118,22 @@ class ProfileRow(QWidget):
         except RigpanelError as error:
             value = error
         with contextlib.suppress(RuntimeError):  # The window is gone.
-            self._answered.emit(_Answer(about, model, value))
+            self._answered.emit(_Answer(question, value))
 
     @Slot(object)
     def _take(self, answer: _Answer) -> None:
-        if answer.model != self._model:
+        question, value = answer.question, answer.value
+        if question.model != self._model:
             return  # Another file was chosen meanwhile.
-        if isinstance(answer.value, RigpanelError):
-            self._say("", str(answer.value))
-        elif answer.about == "last" and answer.value is not None:
+        if isinstance(value, RigpanelError):
+            self._say("", str(value))
+        elif question.about == "last" and value is not None:
             self._say(LAST)
-            self.chosen.emit(answer.value)
-        elif answer.about == "list":
-            self._show(answer.value)
+            self.chosen.emit(value)
+        elif question.about == "list":
+            self._show(value)
+        elif question.then:
+            self._say(question.then)
 
     def _show(self, known: dict[str, LoadSettings]) -> None:
         typed = self.combo.currentText()
@@ -185,7 +171,7 @@ class ProfileRow(QWidget):
         if self._model is None:
             return
         name = self.combo.currentText().strip()
-        self._ask("deleted", self._profiles.delete(self._model, name))
+        then = f"{name} is forgotten. Save keeps it again while its name stands here."
+        self._ask("delete", self._profiles.delete(self._model, name), then)
         self._ask("list", self._profiles.list(self._model))
-        self._say(f"{name} is forgotten. Save keeps it again while its name stands here.")
         self.combo.setFocus()
