@@ -290,6 +290,8 @@ class Devices(SettingsGroup):
         self._tell(problem)
         if not problem:
             self.address.clear()
+            with QSignalBlocker(self.use_servers):
+                self.use_servers.setChecked(True)
             self._change_servers((*self._servers, server))
 
     @Slot()

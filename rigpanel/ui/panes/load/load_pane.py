@@ -245,7 +245,7 @@ class LoadPane(QWidget):
 
     @Slot()
     def _read_header(self) -> None:
-        self._header = None
+        self._header = self._refusal = None
         self._name.setText("")
         self.problem.show_problem("")
         if not self.path.text().strip():
