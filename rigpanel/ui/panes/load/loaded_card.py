@@ -47,7 +47,7 @@ class LoadedCard(QFrame):
                 old.deleteLater()
         for row, use in enumerate(model.devices):
             total = use.weights_mib + use.kv_mib + use.compute_mib
-            layers = "" if use.layers is None else f" · {words.layers(use.layers)}"
+            layers = f" · {words.layers(use.layers)}" if use.layers else ""
             self._grid.addWidget(QLabel(f"{use.device}{layers}"), 3 * row, 0)
             figure = named(QLabel(f"{total:.0f} MiB"), "strong")
             self._grid.addWidget(figure, 3 * row, 1, Qt.AlignmentFlag.AlignRight)
