@@ -31,10 +31,7 @@ class Loader:
         self.show_cards(2)
 
     def clear(self) -> None:
-        """Delete the pane here and now: left to the garbage, it goes on whatever thread that is."""
-        self.pane.hide()
-        self.pane.deleteLater()
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        delete_now(self.pane)
 
     def show_cards(self, count: int) -> None:
         self.watch.tick_ready.emit(tick(snapshot(count)))
@@ -60,6 +57,13 @@ def play_with(loader: Loader, app: QApplication, scenario: Scenario) -> None:
         await loader.bridge.shutdown()
 
     play(app, whole())
+
+
+def delete_now(part: QWidget) -> None:
+    """Delete a part here and now: left to the garbage, it goes on whatever thread that is."""
+    part.hide()
+    part.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 def drop(onto: QWidget, path: Path) -> None:

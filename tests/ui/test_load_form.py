@@ -3,6 +3,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from PySide6.QtWidgets import (
     QSlider,
     QWidget,
 )
-from pytestqt.qtbot import QtBot
 
 from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES
 from rigpanel.engine.devices import Device, DeviceKind
@@ -44,7 +44,7 @@ from rigpanel.ui.panes.load.refusal import refusal
 from rigpanel.ui.panes.load.settings_words import settings_words
 from rigpanel.ui.panes.load.speculation import SpeculationGroup
 from tests.engine.made_models import model_with_bytes
-from tests.ui.loader import Loader, drop, play_with
+from tests.ui.loader import Loader, delete_now, drop, play_with
 from tests.ui.window_fixtures import until
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
@@ -96,12 +96,12 @@ def loads(draw: st.DrawFn) -> LoadSettings:
 
 
 @pytest.fixture
-def form(qtbot: QtBot, model: Path) -> LoadForm:
+def form(qapp: QApplication, model: Path) -> Iterator[LoadForm]:
     form = LoadForm()
-    qtbot.addWidget(form)
     form.set_header(read_header(model))
     form.devices.take_listed(DEVICES)
-    return form
+    yield form
+    delete_now(form)
 
 
 def shown(parent: QWidget, *kinds: type[QWidget]) -> list[QWidget]:
