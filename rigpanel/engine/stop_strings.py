@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Ends a streamed text before the first of some strings, without showing a part of one."""
+
+
+class StopStrings:
+    """Fed with pieces of a text; holds back only what may yet become a stop string."""
+
+    def __init__(self, stops: tuple[str, ...]) -> None:
+        self._stops = stops
+        self._longest = max(map(len, stops), default=0)
+        self._held = ""
+        self.found = False
+        """Whether the text has ended; what comes after is passed over."""
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece and return what can be shown."""
+        if not self._stops:
+            return piece
+        if self.found:
+            return ""
+        text = self._held + piece
+        starts = [at for at in map(text.find, self._stops) if at >= 0]
+        if starts:
+            self.found = True
+            self._held = ""
+            return text[: min(starts)]
+        shown = len(text) - self._may_begin(text)
+        self._held = text[shown:]
+        return text[:shown]
+
+    def flush(self) -> str:
+        """Return what is held back: the text is at its end, and it was no stop string."""
+        held, self._held = self._held, ""
+        return held
+
+    def _may_begin(self, text: str) -> int:
+        """Return how many characters at the end of the text are the beginning of a stop string."""
+        for length in range(min(self._longest - 1, len(text)), 0, -1):
+            end = text[-length:]
+            if any(stop.startswith(end) for stop in self._stops):
+                return length
+        return 0
