@@ -2,6 +2,7 @@
 """The numbers that decide how the next token is chosen: range, plain sentence, and presets."""
 
 import math
+import re
 from dataclasses import dataclass
 
 from rigpanel.engine.messages import EngineError, Sampling
@@ -14,6 +15,7 @@ LONGEST_GRAMMAR = 1_000_000
 DEEPEST_GRAMMAR = 200
 """Brackets within brackets: llama.cpp reads each level by calling itself."""
 STRONGEST_BIAS = 1000.0
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +221,10 @@ def _check_grammar(sampling: Sampling) -> None:
 def check_text(what: str, *texts: str) -> None:
     """Raise EngineError where llama.cpp cannot be given a text: NUL, half a character."""
     for text in texts:
-        if "\0" in text:
+        found = _UNREADABLE.search(text)
+        if found and found[0] == "\0":
             raise EngineError(f"{what} has a NUL character in it, which a model cannot read.")
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if found:
             raise EngineError(
                 f"{what} has half a character in it (a lone surrogate). Write or paste it anew."
             )

@@ -13,6 +13,9 @@ class ReplyStopwatch:
         self.n_prompt = 0
         self.n_cached = 0
         self.n_gen = 0
+        self.n_reasoning = 0
+        self.n_drafted = 0
+        self.n_accepted = 0
         self._started = time.monotonic()
         self._reading: float | None = None
         self._read: float | None = None
@@ -52,4 +55,7 @@ class ReplyStopwatch:
             tg_tps=(self.n_gen - 1) / between_s if between_s > 0 else None,
             prefill_s=prefill_s,
             decode_s=0.0 if self._read is None else now - self._read,
+            n_reasoning=self.n_reasoning,
+            n_drafted=self.n_drafted,
+            n_accepted=self.n_accepted,
         )

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from rigpanel.engine.batch import TextBatch
 from rigpanel.engine.checks import check_shards
 from rigpanel.engine.events import (
     Cancel,
@@ -26,11 +27,9 @@ from rigpanel.engine.events import (
 from rigpanel.engine.llama import devices
 from rigpanel.engine.llama.runtime import give_memory_back, prepare
 from rigpanel.engine.llama.session import Session
-from rigpanel.engine.messages import EngineError, LoadCancelledError, TextGenerated
+from rigpanel.engine.messages import EngineError, LoadCancelledError
 from rigpanel.errors import RigpanelError
 
-PIECE_S = 0.01
-"""Text that comes faster than this is sent together."""
 PROGRESS_S = 0.03
 WORK_S = 0.05
 """Processor time that is a sign of work; the heartbeat itself takes far less."""
@@ -66,8 +65,10 @@ class EngineWorker:
         """Hand over a command from any thread."""
         if isinstance(command, Cancel):
             self._cancelled_up_to = max(self._cancelled_up_to, command.job)
+            self._interrupt()
         elif isinstance(command, Quit):
             self._stopping.set()
+            self._interrupt()
             self._commands.put(command)
         else:
             self._commands.put(command)
@@ -148,6 +149,11 @@ class EngineWorker:
             return DevicesListed((), str(error))
         return DevicesListed(devices.listed())
 
+    def _interrupt(self) -> None:
+        session = self._session
+        if session is not None:
+            session.interrupt()
+
     def _cancel_check(self, job: int) -> Callable[[], bool]:
         def cancelled() -> bool:
             self._active_at = time.monotonic()
@@ -170,21 +176,12 @@ class EngineWorker:
     def _chat(self, command: Chat) -> None:
         if self._session is None:
             raise EngineError("No model is loaded. Load one first.")
-        text, n_gen, sent_at = "", 0, 0.0
+        text = TextBatch(self._emit)
         try:
             for event in self._session.chat(command.request, self._cancel_check(command.job)):
-                if isinstance(event, TextGenerated):
-                    text, n_gen = text + event.text, event.n_gen
-                    if time.monotonic() - sent_at < PIECE_S:
-                        continue
-                if text:
-                    self._emit(TextGenerated(text, n_gen))
-                    text, sent_at = "", time.monotonic()
-                if not isinstance(event, TextGenerated):
-                    self._emit(event)
+                text.take(event)
         except EngineError:
-            if text:
-                self._emit(TextGenerated(text, n_gen))
+            text.flush()
             raise
 
     def _unload(self) -> None:

@@ -16,7 +16,13 @@ from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES
 from rigpanel.engine.llama import devices
 from rigpanel.engine.llama.runtime import llama_log
 from rigpanel.engine.messages import EngineError, LoadCancelledError
-from rigpanel.fit.load_settings import LoadSettings, LoraAdapter, RopeScaling, SplitMode
+from rigpanel.fit.load_settings import (
+    LoadSettings,
+    LoraAdapter,
+    RopeScaling,
+    Speculation,
+    SplitMode,
+)
 from rigpanel.library.gguf_header import GgufHeader
 
 SPLIT_MODES = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
@@ -123,7 +129,8 @@ def make_context(model: Any, settings: LoadSettings) -> Any:
     params.n_ctx = settings.n_ctx
     params.n_batch = settings.n_batch
     params.n_ubatch = min(settings.n_ubatch, settings.n_batch)
-    params.n_outputs_max = 1
+    speculates = settings.speculation is not Speculation.NONE
+    params.n_outputs_max = settings.n_draft + 1 if speculates else 1
     params.n_threads = params.n_threads_batch = threads
     params.flash_attn_type = FLASH_ATTN[settings.flash_attn]
     params.type_k, params.type_v = KV_TYPES[settings.type_k], KV_TYPES[settings.type_v]

@@ -1,42 +1,40 @@
 # SPDX-License-Identifier: MIT
 """One loaded model and its KV cache: reads a conversation and writes the reply."""
 
-import codecs
-import ctypes
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import llama_cpp
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from rigpanel.engine.checks import check
+from rigpanel.engine.llama.cache import KvCache, StopFlag
+from rigpanel.engine.llama.generation import ReplyWriter
 from rigpanel.engine.llama.loading import load_model, make_context
+from rigpanel.engine.llama.prompt import PromptReader
 from rigpanel.engine.llama.runtime import llama_log
+from rigpanel.engine.llama.sampler import Sampler
+from rigpanel.engine.llama.speculation import Guesser, check_speculation, open_guesser
+from rigpanel.engine.llama.template import open_template
+from rigpanel.engine.llama.vocabulary import Vocabulary
 from rigpanel.engine.messages import (
-    ChatMessage,
     ChatRequest,
-    EngineError,
     FinishReason,
     LoadedModel,
     PrefillProgressed,
     ReplyEvent,
     ReplyFinished,
-    Sampling,
-    TextGenerated,
+    TurnsDropped,
 )
+from rigpanel.engine.reasoning import is_opened_by
+from rigpanel.engine.reply_text import ReplyText
+from rigpanel.engine.reuse import splice
+from rigpanel.engine.sampling import check as check_sampling
 from rigpanel.engine.stopwatch import ReplyStopwatch
 from rigpanel.fit.load_settings import LoadSettings
-from rigpanel.library.gguf_header import GgufHeader, read_header
+from rigpanel.library.gguf_header import read_header
 
 MIB = 1024 * 1024
-RANDOM_SEED = 0xFFFFFFFF
-"""LLAMA_DEFAULT_SEED: llama.cpp draws one."""
-STAND_IN_TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
-    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-STAND_IN_NAME = "chatml (the file has none)"
 
 
 class Session:
@@ -55,26 +53,29 @@ class Session:
         started = time.monotonic()
         header = read_header(settings.model)
         check(settings, header, int(llama_cpp.llama_max_devices()))
-        self._cancelled = cancelled
+        check_speculation(settings)
+        self._stop = StopFlag()
         self._model: Any = None
         self._context: Any = None
-        self._in_cache: list[int] = []
+        self._guesser: Guesser | None = None
         llama_log.begin_load()
         try:
             self._model = load_model(settings, header, on_progress, cancelled)
+            self._vocabulary = Vocabulary(self._model)
+            template, apply = open_template(header, settings.chat_template, self._vocabulary)
             self._context = make_context(self._model, settings)
-            self._allow_abort()
-            self._vocab = llama_cpp.llama_model_get_vocab(self._model)
-            self._formatter = self._make_formatter(header)
+            self._cache = KvCache(self._model, self._context, self._stop)
+            self._guesser = open_guesser(
+                settings, self._model, self._vocabulary, self._stop, cancelled
+            )
         except BaseException:
             self.close()
             raise
-        self._n_ctx = int(llama_cpp.llama_n_ctx(self._context))
-        self._n_batch = int(llama_cpp.llama_n_batch(self._context))
-        self._piece = ctypes.create_string_buffer(1024)
+        self._n_draft = settings.n_draft
+        self._prompts = PromptReader(self._vocabulary, apply, self._cache.n_ctx)
         self.model = LoadedModel(
             settings=settings,
-            n_ctx=self._n_ctx,
+            n_ctx=self._cache.n_ctx,
             name=header.name,
             arch=header.arch,
             file_type=header.file_type,
@@ -82,7 +83,7 @@ class Session:
             size_mib=llama_cpp.llama_model_size(self._model) / MIB,
             n_layer=int(llama_cpp.llama_model_n_layer(self._model)),
             n_ctx_train=int(llama_cpp.llama_model_n_ctx_train(self._model)),
-            template="file" if header.chat_template else STAND_IN_NAME,
+            template=template,
             devices=llama_log.devices(),
             load_s=time.monotonic() - started,
             notes=llama_log.notes(),
@@ -90,6 +91,9 @@ class Session:
 
     def close(self) -> None:
         """Free the context and the model; closing twice does nothing."""
+        if self._guesser is not None:
+            self._guesser.close()
+            self._guesser = None
         if self._context is not None:
             llama_cpp.llama_free(self._context)
             self._context = None
@@ -97,198 +101,64 @@ class Session:
             llama_cpp.llama_model_free(self._model)
             self._model = None
 
-    def _allow_abort(self) -> None:
-        """Let llama.cpp ask between its steps whether to go on (it does on the CPU only)."""
-
-        @llama_cpp.ggml_abort_callback  # type: ignore[untyped-decorator]
-        def abort(_data: ctypes.c_void_p) -> bool:
-            return self._cancelled()
-
-        self._abort = abort
-        llama_cpp.llama_set_abort_callback(self._context, abort, ctypes.c_void_p(0))
-
-    def _make_formatter(self, header: GgufHeader) -> Jinja2ChatFormatter:
-        def special(token: int) -> str:
-            text = llama_cpp.llama_vocab_get_text(self._vocab, token) if token >= 0 else b""
-            return (text or b"").decode("utf-8", "replace")
-
-        try:
-            return Jinja2ChatFormatter(
-                template=header.chat_template or STAND_IN_TEMPLATE,
-                eos_token=special(llama_cpp.llama_vocab_eos(self._vocab)),
-                bos_token=special(llama_cpp.llama_vocab_bos(self._vocab)),
-            )
-        except Exception as error:  # a template is a program from a file
-            raise EngineError(
-                f"The chat template in {header.path.name} cannot be read ({error}). "
-                "Choose another file of this model."
-            ) from error
+    def interrupt(self) -> None:
+        """End at once what is being decoded, from any thread; `cancelled` must say so first."""
+        self._stop.set()
 
     def chat(self, request: ChatRequest, cancelled: Callable[[], bool]) -> Iterator[ReplyEvent]:
         """Generate one reply, one event at a time; the last is ReplyFinished.
 
-        Raises EngineError when the conversation does not fit the context or llama.cpp refuses.
+        Raises EngineError when the conversation does not fit the context, when the request asks for
+        what cannot be, or when llama.cpp refuses.
         """
-        self._cancelled = cancelled
+        self._stop.clear()
         watch = ReplyStopwatch()
-        prompt = self._tokenize(self._format(request.messages))
-        if not prompt:
-            raise EngineError("The conversation is empty; write something first.")
-        if len(prompt) >= self._n_ctx:
-            raise EngineError(
-                f"The conversation is {len(prompt)} tokens long and the context holds "
-                f"{self._n_ctx}. Start a new chat, or load the model with a larger context."
-            )
-        n_cached = self._keep_common_prefix(prompt)
-        yield PrefillProgressed(n_cached, len(prompt), n_cached)
-        watch.begins_to_read(len(prompt), n_cached)
-        if (yield from self._prefill(prompt, n_cached)):
-            watch.has_read()
-            reason = yield from self._generate(request.sampling, watch)
-        else:
+        check_sampling(request.sampling)
+        prompt = self._prompts.read(request, cancelled)
+        if prompt is None:
+            yield ReplyFinished(watch.stats(FinishReason.CANCELLED))
+            return
+        tokens, n_cached = self._reuse(prompt.tokens)
+        sampler = Sampler(self._vocabulary, self._cache.n_ctx, request.sampling, tokens)
+        try:
+            if prompt.n_dropped:
+                yield TurnsDropped(prompt.n_dropped)
+            yield PrefillProgressed(n_cached, len(tokens), n_cached)
+            watch.begins_to_read(len(tokens), n_cached)
             reason = FinishReason.CANCELLED
+            if (yield from self._prefill(tokens, n_cached, cancelled)):
+                watch.has_read()
+                text = ReplyText(request.sampling.stop, thinking=is_opened_by(prompt.text))
+                writer = ReplyWriter(
+                    self._cache, self._vocabulary, request.sampling, text, watch, cancelled
+                )
+                if self._guesser is not None:
+                    self._guesser.begin(tokens)
+                yield from writer.warn_if_nearly_full()
+                reason = yield from writer.write(sampler, self._guesser, self._n_draft)
+        finally:
+            sampler.close()
         yield ReplyFinished(watch.stats(reason))
 
-    def _format(self, messages: tuple[ChatMessage, ...]) -> str:
-        listed: Any = [{"role": m.role, "content": m.content} for m in messages]
-        try:
-            return self._formatter(messages=listed).prompt
-        except Exception as error:  # a template is a program from a file
-            raise EngineError(
-                f"The model's chat template refuses this conversation: {error}. "
-                "Without a system prompt, or in a new chat, it may take it."
-            ) from error
-
-    def _tokenize(self, text: str) -> list[int]:
-        raw = text.encode("utf-8", "replace")
-        bos = llama_cpp.llama_vocab_bos(self._vocab)
-        room = len(raw) + 8
-        tokens = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self._vocab, raw, len(raw), tokens, room, True, True)
-        if count < 0:
-            raise EngineError("The conversation could not be turned into tokens.")
-        found = list(tokens[:count])
-        if found[:2] == [bos, bos]:
-            del found[0]  # The template wrote it too.
-        return found
-
-    def _keep_common_prefix(self, prompt: list[int]) -> int:
-        """Drop from the KV cache what this prompt does not begin with; returns what is kept."""
-        shared = 0
-        for ours, theirs in zip(self._in_cache, prompt[:-1], strict=False):
-            if ours != theirs:
-                break
-            shared += 1
-        if shared < len(self._in_cache):
-            memory = llama_cpp.llama_get_memory(self._context)
-            if self._window_is_gone(memory, shared) or not llama_cpp.llama_memory_seq_rm(
-                memory, 0, shared, -1
-            ):
-                self._forget()
-        del self._in_cache[shared:]
-        return len(self._in_cache)
-
-    def _window_is_gone(self, memory: Any, shared: int) -> bool:
-        """Whether going back to `shared` needs what a sliding window or a state has let go."""
-        oldest = llama_cpp.llama_memory_seq_pos_min(memory, 0)
-        n_swa = llama_cpp.llama_model_n_swa(self._model)
-        return bool(oldest > 0 and oldest >= shared - n_swa)
-
-    def _forget(self) -> None:
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
-        self._in_cache.clear()
+    def _reuse(self, fresh: list[int]) -> tuple[list[int], int]:
+        """Go back to what the cache shares with a prompt; returns its tokens and how many stay."""
+        kept, tokens = splice(self._cache.tokens, fresh, self._vocabulary.rendered)
+        if len(tokens) >= self._cache.n_ctx:
+            kept, tokens = 0, fresh
+        n_cached = self._cache.keep(min(kept, len(tokens) - 1))
+        return (tokens, n_cached) if n_cached else (fresh, 0)
 
     def _prefill(
-        self, prompt: list[int], n_cached: int
+        self, prompt: list[int], n_cached: int, cancelled: Callable[[], bool]
     ) -> Generator[PrefillProgressed, None, bool]:
         """Decode the prompt in pieces of n_batch; returns whether it was read to its end."""
-        for begin in range(n_cached, len(prompt), self._n_batch):
-            if self._cancelled() or not self._decode(prompt[begin : begin + self._n_batch]):
+        cache = self._cache
+        for begin in range(n_cached, len(prompt), cache.n_batch):
+            piece = prompt[begin : begin + cache.n_batch]
+            if cancelled() or not cache.read(piece, cancelled):
                 return False
-            if len(self._in_cache) == len(prompt):
-                llama_cpp.llama_synchronize(self._context)  # A card may still be at work on it.
-            yield PrefillProgressed(len(self._in_cache), len(prompt), n_cached)
+            n_done = len(cache.tokens)
+            if n_done == len(prompt):
+                cache.synchronize()  # A card may still be at work on it.
+            yield PrefillProgressed(n_done, len(prompt), n_cached)
         return True
-
-    def _decode(self, tokens: list[int]) -> bool:
-        """Decode tokens after what is in the cache; False when it was cancelled on the way."""
-        held = (llama_cpp.llama_token * len(tokens))(*tokens)  # The batch only points at it.
-        batch = llama_cpp.llama_batch_get_one(held, len(tokens))
-        status = llama_cpp.llama_decode(self._context, batch)
-        if status == 0:
-            self._in_cache += tokens
-            return True
-        memory = llama_cpp.llama_get_memory(self._context)
-        if not llama_cpp.llama_memory_seq_rm(memory, 0, len(self._in_cache), -1):
-            self._forget()
-        if status == 2 or self._cancelled():
-            return False
-        raise EngineError(
-            f"llama.cpp could not decode (status {status}): "
-            f"{llama_log.last_error() or 'it gives no reason'}. Load the model again."
-        )
-
-    def _generate(
-        self, sampling: Sampling, watch: ReplyStopwatch
-    ) -> Generator[TextGenerated, None, FinishReason]:
-        chain = self._make_chain(sampling)
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        try:
-            reason: FinishReason | None = None
-            while reason is None:
-                if self._cancelled():
-                    reason = FinishReason.CANCELLED
-                    break
-                token = llama_cpp.llama_sampler_sample(chain, self._context, -1)
-                watch.took_token()
-                if llama_cpp.llama_vocab_is_eog(self._vocab, token) and not sampling.ignore_eos:
-                    reason = FinishReason.STOP
-                    break
-                text = decoder.decode(self._bytes_of(token))
-                if text:
-                    yield TextGenerated(text, watch.n_gen)
-                if watch.n_gen == sampling.max_tokens or len(self._in_cache) + 1 >= self._n_ctx:
-                    reason = FinishReason.LENGTH
-                elif not self._decode([token]):
-                    reason = FinishReason.CANCELLED
-            rest = decoder.decode(b"", final=True)
-            if rest:
-                yield TextGenerated(rest, watch.n_gen)
-            return reason
-        finally:
-            llama_cpp.llama_sampler_free(chain)
-
-    def _bytes_of(self, token: int) -> bytes:
-        size = llama_cpp.llama_token_to_piece(
-            self._vocab, token, self._piece, len(self._piece), 0, False
-        )
-        return self._piece.raw[:size] if size > 0 else b""
-
-    def _make_chain(self, sampling: Sampling) -> Any:
-        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        if sampling.ignore_eos:
-            self._forbid_end(chain)
-        if sampling.temperature <= 0:
-            links = [llama_cpp.llama_sampler_init_greedy()]
-        else:
-            seed = RANDOM_SEED if sampling.seed is None else sampling.seed
-            links = [
-                llama_cpp.llama_sampler_init_top_k(sampling.top_k),
-                llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1),
-                llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1),
-                llama_cpp.llama_sampler_init_temp(sampling.temperature),
-                llama_cpp.llama_sampler_init_dist(seed),
-            ]
-        for link in links:
-            llama_cpp.llama_sampler_chain_add(chain, link)
-        return chain
-
-    def _forbid_end(self, chain: Any) -> None:
-        n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        ends = [t for t in range(n_vocab) if llama_cpp.llama_vocab_is_eog(self._vocab, t)]
-        biases = (llama_cpp.llama_logit_bias * len(ends))()
-        for bias, token in zip(biases, ends, strict=True):
-            bias.token, bias.bias = token, float("-inf")
-        llama_cpp.llama_sampler_chain_add(
-            chain, llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(ends), biases)
-        )

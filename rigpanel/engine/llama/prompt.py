@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""From a request to the tokens of its prompt, without the oldest turns where it asks for that."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rigpanel.engine.dropping import Messages, fewest_to_drop, without_oldest
+from rigpanel.engine.llama.template import (
+    LONGEST_S,
+    Format,
+    TemplateStoppedError,
+    stoppable,
+)
+from rigpanel.engine.llama.vocabulary import Vocabulary
+from rigpanel.engine.messages import ChatMessage, ChatRequest, EngineError, WhenFull
+from rigpanel.engine.sampling import check_text
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model reads of a conversation."""
+
+    text: str
+    tokens: list[int]
+    n_dropped: int
+
+
+class PromptReader:
+    """Applies the chat template and the tokenizer of one model."""
+
+    def __init__(self, vocabulary: Vocabulary, template: Format, n_ctx: int) -> None:
+        self._vocabulary = vocabulary
+        self._template = template
+        self._n_ctx = n_ctx
+        self._dropped: tuple[int, ChatMessage] | None = None
+        """How many messages were dropped last, and the first that was kept."""
+
+    def read(self, request: ChatRequest, cancelled: Callable[[], bool]) -> Prompt | None:
+        """Return the prompt; None when it was cancelled on the way.
+
+        Raises EngineError for a conversation that is empty, cannot be read or does not fit.
+        """
+        if not request.messages:
+            raise EngineError("The conversation is empty; write something first.")
+        for message in request.messages:
+            check_text("A message", message.role, message.content)
+        try:
+            with stoppable(cancelled):
+                prompt = self._fit(request)
+        except TemplateStoppedError:
+            if cancelled():
+                return None
+            raise EngineError(
+                f"The model's chat template did not come to an end within {LONGEST_S:.0f} s. "
+                "Choose another template in the load settings."
+            ) from None
+        if not prompt.tokens:
+            raise EngineError("The conversation is empty; write something first.")
+        if len(prompt.tokens) >= self._n_ctx:
+            what = "The last message" if prompt.n_dropped else "The conversation"
+            raise EngineError(
+                f"{what} is {len(prompt.tokens)} tokens long and the context holds "
+                f"{self._n_ctx}. Start a new chat, or load the model with a larger context."
+            )
+        return prompt
+
+    def _fit(self, request: ChatRequest) -> Prompt:
+        whole = self._without(request.messages, 0)
+        if request.when_full is WhenFull.STOP:
+            return whole
+        reserve = min(request.sampling.max_tokens or self._n_ctx // 4, self._n_ctx // 2)
+        if len(whole.tokens) + reserve <= self._n_ctx:
+            return whole
+        return self._drop(request.messages, reserve)
+
+    def _drop(self, messages: Messages, reserve: int) -> Prompt:
+        """Leave out enough for the reserve; as many as last time where that leaves half of it.
+
+        To drop a little more at every turn would move the whole conversation, so that none of it
+        could be reused.
+        """
+        if self._dropped is not None:
+            n_dropped, first = self._dropped
+            left = without_oldest(messages, n_dropped)
+            if first in left[:2]:
+                again = self._without(messages, n_dropped)
+                if len(again.tokens) + reserve // 2 <= self._n_ctx:
+                    return again
+        tried: dict[int, Prompt] = {}
+
+        def fits(n_dropped: int) -> bool:
+            tried[n_dropped] = self._without(messages, n_dropped)
+            return len(tried[n_dropped].tokens) + reserve <= self._n_ctx
+
+        n_dropped = fewest_to_drop(messages, fits)
+        left = without_oldest(messages, n_dropped)
+        first = next((message for message in left if message.role != "system"), left[-1])
+        self._dropped = (n_dropped, first)
+        return tried.get(n_dropped) or self._without(messages, n_dropped)
+
+    def _without(self, messages: Messages, n_dropped: int) -> Prompt:
+        text = self._template(without_oldest(messages, n_dropped))
+        return Prompt(text, self._vocabulary.tokenize(text), n_dropped)

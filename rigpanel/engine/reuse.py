@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""How much of what a KV cache holds a new prompt begins with, by its text and not its tokens."""
+
+import codecs
+from collections.abc import Callable, Sequence
+
+
+def splice(
+    cached: Sequence[int], fresh: Sequence[int], piece: Callable[[int], bytes]
+) -> tuple[int, list[int]]:
+    """Return how many of the cached tokens hold, and the prompt that begins with them.
+
+    A model writes a text in other tokens than its tokenizer would, so a reply read anew differs
+    from what is cached of it. Past the tokens they share, both are compared by the text they make;
+    where they last come to the end of a token with the same text behind them, the cached tokens
+    before it stand for the fresh ones. Bytes that are no UTF-8 count as U+FFFD, as a person and
+    so the next prompt got them.
+    """
+    shared = 0
+    for ours, theirs in zip(cached, fresh, strict=False):
+        if ours != theirs:
+            break
+        shared += 1
+    if shared == len(cached) or shared == len(fresh):
+        return shared, list(fresh)
+    begin = shared
+    while begin and _is_inside_character(piece(fresh[begin])):
+        begin -= 1
+    kept, taken = _last_meeting(cached, fresh, begin, piece)
+    if kept <= shared:
+        return shared, list(fresh)
+    return kept, [*cached[:kept], *fresh[taken:]]
+
+
+def _is_inside_character(data: bytes) -> bool:
+    return bool(data) and data[0] & 0xC0 == 0x80
+
+
+def _last_meeting(
+    cached: Sequence[int], fresh: Sequence[int], begin: int, piece: Callable[[int], bytes]
+) -> tuple[int, int]:
+    """Return the last pair of positions from `begin` on that have the same text before them."""
+    ours, theirs = _Reader(cached, begin, piece), _Reader(fresh, begin, piece)
+    met = (begin, begin)
+    while True:
+        if len(ours.ahead) <= len(theirs.ahead):
+            behind, other = ours, theirs
+        else:
+            behind, other = theirs, ours
+        if not behind.read():
+            return met
+        common = min(len(ours.ahead), len(theirs.ahead))
+        if ours.ahead[:common] != theirs.ahead[:common]:
+            return met
+        behind.ahead, other.ahead = behind.ahead[common:], other.ahead[common:]
+        if not ours.ahead and not theirs.ahead and ours.whole and theirs.whole:
+            met = ours.at, theirs.at
+
+
+class _Reader:
+    """Reads tokens as text; `ahead` is the text the other reader has not yet come to."""
+
+    def __init__(self, tokens: Sequence[int], at: int, piece: Callable[[int], bytes]) -> None:
+        self.at = at
+        self.ahead = ""
+        self.whole = True
+        """Whether no character is begun and not ended."""
+        self._tokens = tokens
+        self._piece = piece
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read(self) -> bool:
+        """Read one token; says whether there was one."""
+        if self.at == len(self._tokens):
+            return False
+        data = self._piece(self._tokens[self.at])
+        self.at += 1
+        self.ahead += self._decoder.decode(data, final=self.at == len(self._tokens))
+        self.whole = not self._decoder.getstate()[0]
+        return True
