@@ -15,6 +15,9 @@ LONGEST_GRAMMAR = 1_000_000
 DEEPEST_GRAMMAR = 200
 """Brackets within brackets: llama.cpp reads each level by calling itself."""
 STRONGEST_BIAS = 1000.0
+_LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|\[(?:\\.|[^\]\\\n])*\]|#[^\n]*')
+"""What stands for itself in GBNF, and comments."""
+_REPEATED = re.compile(r"\{\s*(\d{1,18})\s*,\s*(\d{1,18})\s*\}")
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -211,11 +214,22 @@ def _check_grammar(sampling: Sampling) -> None:
             "out."
         )
     for what, text in (("grammar", sampling.grammar), ("JSON schema", sampling.json_schema)):
+        check_text(f"The {what}", text)
         if len(text) > LONGEST_GRAMMAR:
             raise EngineError(f"The {what} is longer than {LONGEST_GRAMMAR} characters.")
-        check_text(f"The {what}", text)
         if nesting(text) > DEEPEST_GRAMMAR:
             raise EngineError(f"The {what} is nested more than {DEEPEST_GRAMMAR} levels deep.")
+    check_grammar(sampling.grammar)
+
+
+def check_grammar(grammar: str) -> None:
+    """Raise EngineError for a grammar that llama.cpp would read for ever."""
+    for low, high in _REPEATED.findall(_LITERAL.sub("", grammar)):
+        if int(low) > int(high):
+            raise EngineError(
+                f"The grammar repeats something {{{low},{high}}} times: the first number must not "
+                "be above the second."
+            )
 
 
 def check_text(what: str, *texts: str) -> None:

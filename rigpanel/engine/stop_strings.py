@@ -3,7 +3,10 @@
 
 
 class StopStrings:
-    """Fed with pieces of a text; holds back only what may yet become a stop string."""
+    """Fed with pieces of a text; holds back only what may yet become a stop string.
+
+    Of several that overlap, the one that is whole first counts.
+    """
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
@@ -19,11 +22,11 @@ class StopStrings:
         if self.found:
             return ""
         text = self._held + piece
-        starts = [at for at in map(text.find, self._stops) if at >= 0]
-        if starts:
+        ends = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if ends:
             self.found = True
             self._held = ""
-            return text[: min(starts)]
+            return text[: min(ends)[1]]
         shown = len(text) - self._may_begin(text)
         self._held = text[shown:]
         return text[:shown]

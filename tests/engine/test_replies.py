@@ -27,7 +27,6 @@ from tests.engine.driving import ask, reply, run
 from tests.engine.made_models import (
     model_that_says,
     model_with_a_window,
-    model_with_bytes,
     model_with_template,
 )
 

@@ -12,7 +12,7 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from rigpanel.engine.llama.vocabulary import Vocabulary
 from rigpanel.engine.messages import EngineError, Sampling
-from rigpanel.engine.sampling import DEEPEST_GRAMMAR, LONGEST_GRAMMAR, nesting
+from rigpanel.engine.sampling import DEEPEST_GRAMMAR, LONGEST_GRAMMAR, check_grammar, nesting
 
 RANDOM_SEED = 0xFFFFFFFF
 """LLAMA_DEFAULT_SEED: llama.cpp draws one."""
@@ -199,6 +199,7 @@ def _grammar_of(sampling: Sampling) -> str:
         ) from error
     if len(grammar) > LONGEST_GRAMMAR or nesting(grammar) > DEEPEST_GRAMMAR:
         raise EngineError("The JSON schema makes too large a grammar. Take a simpler one.")
+    check_grammar(grammar)
     return grammar
 
 
