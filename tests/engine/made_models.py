@@ -28,7 +28,7 @@ def model_that_says(path: Path, text: bytes) -> Path:
     write_demo_model(path)
     chain = [NEWLINE, *(BYTES_FROM + value for value in text), END]
     assert len(set(chain)) == len(chain)
-    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path, "r+").tensors}
+    tensors = _tensors(path)
     for name, data in tensors.items():
         if name.endswith(("attn_output.weight", "ffn_down.weight")):
             data[:] = 0
@@ -129,3 +129,71 @@ def model_with_a_window(path: Path, window: int) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def model_that_draws(path: Path, logits: dict[str, float]) -> Path:
+    """Write a model that always finds these letters this likely, and all else impossible.
+
+    Every embedding is alike and its blocks add nothing, so that what came before decides nothing.
+    """
+    write_demo_model(path, DemoShape(exact=True))
+    for name, data in _tensors(path).items():
+        if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            data[:] = 0
+        elif name == "token_embd.weight":
+            data[:] = 1
+        elif name == "output.weight":
+            data[:] = -100 / data.shape[1]
+            for letter, logit in logits.items():
+                data[BYTES_FROM + ord(letter)] = logit / data.shape[1]
+    return path
+
+
+def model_without_template(path: Path) -> Path:
+    """Write a demo model whose file brings no chat template."""
+    return model_with_bytes(path, b"tokenizer.chat_template", b"tokenizer.chat_templatX")
+
+
+def model_with_a_state(path: Path) -> Path:
+    """Write a Mamba model, which keeps a running state in place of a KV cache."""
+    n_embd, n_inner, n_state, n_conv, n_rank, n_vocab = 64, 128, 16, 4, 4, 1024
+    writer: Any = gguf.GGUFWriter(path, "mamba")
+    writer.add_context_length(4096)
+    writer.add_embedding_length(n_embd)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(0)
+    writer.add_head_count(0)
+    writer.add_ssm_conv_kernel(n_conv)
+    writer.add_ssm_inner_size(n_inner)
+    writer.add_ssm_state_size(n_state)
+    writer.add_ssm_time_step_rank(n_rank)
+    writer.add_layer_norm_rms_eps(1e-5)
+    demo_model._add_vocabulary(writer, n_vocab)
+    random = np.random.default_rng(7)
+
+    def add(name: str, *shape: int) -> None:
+        drawn = random.standard_normal(shape, dtype=np.float32) * shape[-1] ** -0.5
+        writer.add_tensor(name, drawn)
+
+    add("token_embd.weight", n_vocab, n_embd)
+    writer.add_tensor("output_norm.weight", np.ones(n_embd, np.float32))
+    writer.add_tensor("blk.0.attn_norm.weight", np.ones(n_embd, np.float32))
+    add("blk.0.ssm_in.weight", 2 * n_inner, n_embd)
+    add("blk.0.ssm_conv1d.weight", n_inner, n_conv)
+    add("blk.0.ssm_conv1d.bias", n_inner)
+    add("blk.0.ssm_x.weight", n_rank + 2 * n_state, n_inner)
+    add("blk.0.ssm_dt.weight", n_inner, n_rank)
+    add("blk.0.ssm_dt.bias", n_inner)
+    writer.add_tensor("blk.0.ssm_a", -np.ones((n_inner, n_state), np.float32))
+    writer.add_tensor("blk.0.ssm_d", np.ones(n_inner, np.float32))
+    add("blk.0.ssm_out.weight", n_embd, n_inner)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    """Return the tensors of a file, to be changed in place."""
+    return {tensor.name: tensor.data for tensor in gguf.GGUFReader(path, "r+").tensors}
