@@ -21,7 +21,10 @@ class ReplyText:
 
     def feed(self, data: bytes) -> Pieces:
         """Take a token's bytes; returns what can be shown."""
-        return self._splitter.feed(self._stops.feed(self._decoder.decode(data)))
+        text = self._decoder.decode(data)
+        if "\0" in text:  # No template takes one, and the conversation is to go on.
+            text = text.replace("\0", "\ufffd")
+        return self._splitter.feed(self._stops.feed(text))
 
     def flush(self) -> Pieces:
         """Return what is held back: the reply is at its end."""

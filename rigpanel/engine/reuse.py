@@ -13,8 +13,8 @@ def splice(
     A model writes a text in other tokens than its tokenizer would, so a reply read anew differs
     from what is cached of it. Past the tokens they share, both are compared by the text they make;
     where they last come to the end of a token with the same text behind them, the cached tokens
-    before it stand for the fresh ones. Bytes that are no UTF-8 count as U+FFFD, as a person and
-    so the next prompt got them.
+    before it stand for the fresh ones. Bytes that are no UTF-8, and NUL, count as U+FFFD: so a
+    person got them, and so does the next prompt.
     """
     shared = 0
     for ours, theirs in zip(cached, fresh, strict=False):
@@ -75,6 +75,7 @@ class _Reader:
             return False
         data = self._piece(self._tokens[self.at])
         self.at += 1
-        self.ahead += self._decoder.decode(data, final=self.at == len(self._tokens))
+        text = self._decoder.decode(data, final=self.at == len(self._tokens))
+        self.ahead += text.replace("\0", "\ufffd")
         self.whole = not self._decoder.getstate()[0]
         return True

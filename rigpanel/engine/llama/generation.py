@@ -75,7 +75,12 @@ class ReplyWriter:
         return FinishReason.CANCELLED
 
     def _with_guesses(self, sampler: Sampler, guesser: Guesser, n_draft: int) -> Written:
-        """Decode guesses with each token, and keep those that are what is sampled anyway."""
+        """Decode guesses with each token, and keep those that are what is sampled anyway.
+
+        The same chain samples at the same places, so the reply is the one without guesses, as far
+        as llama.cpp computes a token alike alone and among others (flash attention on the CPU
+        rounds otherwise).
+        """
         cache = self._cache
         guesses: list[int] = []
         while not self._cancelled():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rigpanel.engine.dropping import Messages, fewest_to_drop, without_oldest
+from rigpanel.engine.llama.cache import KvCache
 from rigpanel.engine.llama.template import (
     LONGEST_S,
     Format,
@@ -13,6 +14,7 @@ from rigpanel.engine.llama.template import (
 )
 from rigpanel.engine.llama.vocabulary import Vocabulary
 from rigpanel.engine.messages import ChatMessage, ChatRequest, EngineError, WhenFull
+from rigpanel.engine.reuse import splice
 from rigpanel.engine.sampling import check_text
 
 
@@ -22,16 +24,19 @@ class Prompt:
 
     text: str
     tokens: list[int]
+    n_shared: int
+    """So many tokens at the beginning are what the cache begins with."""
     n_dropped: int
 
 
 class PromptReader:
-    """Applies the chat template and the tokenizer of one model."""
+    """Applies the chat template and the tokenizer, and keeps to the tokens that are cached."""
 
-    def __init__(self, vocabulary: Vocabulary, template: Format, n_ctx: int) -> None:
+    def __init__(self, vocabulary: Vocabulary, template: Format, cache: KvCache) -> None:
         self._vocabulary = vocabulary
         self._template = template
-        self._n_ctx = n_ctx
+        self._cache = cache
+        self._n_ctx = cache.n_ctx
         self._dropped: tuple[int, ChatMessage] | None = None
         """How many messages were dropped last, and the first that was kept."""
 
@@ -100,4 +105,8 @@ class PromptReader:
 
     def _without(self, messages: Messages, n_dropped: int) -> Prompt:
         text = self._template(without_oldest(messages, n_dropped))
-        return Prompt(text, self._vocabulary.tokenize(text), n_dropped)
+        fresh = self._vocabulary.tokenize(text)
+        n_shared, tokens = splice(self._cache.tokens, fresh, self._vocabulary.rendered)
+        if len(tokens) >= self._n_ctx > len(fresh):
+            n_shared, tokens = 0, fresh
+        return Prompt(text, tokens, n_shared, n_dropped)

@@ -28,7 +28,6 @@ from rigpanel.engine.messages import (
 )
 from rigpanel.engine.reasoning import is_opened_by
 from rigpanel.engine.reply_text import ReplyText
-from rigpanel.engine.reuse import splice
 from rigpanel.engine.sampling import check as check_sampling
 from rigpanel.engine.stopwatch import ReplyStopwatch
 from rigpanel.fit.load_settings import LoadSettings
@@ -72,7 +71,7 @@ class Session:
             self.close()
             raise
         self._n_draft = settings.n_draft
-        self._prompts = PromptReader(self._vocabulary, apply, self._cache.n_ctx)
+        self._prompts = PromptReader(self._vocabulary, apply, self._cache)
         self.model = LoadedModel(
             settings=settings,
             n_ctx=self._cache.n_ctx,
@@ -118,7 +117,8 @@ class Session:
         if prompt is None:
             yield ReplyFinished(watch.stats(FinishReason.CANCELLED))
             return
-        tokens, n_cached = self._reuse(prompt.tokens)
+        tokens = prompt.tokens
+        n_cached = self._cache.keep(min(prompt.n_shared, len(tokens) - 1))
         sampler = Sampler(self._vocabulary, self._cache.n_ctx, request.sampling, tokens)
         try:
             if prompt.n_dropped:
@@ -139,14 +139,6 @@ class Session:
         finally:
             sampler.close()
         yield ReplyFinished(watch.stats(reason))
-
-    def _reuse(self, fresh: list[int]) -> tuple[list[int], int]:
-        """Go back to what the cache shares with a prompt; returns its tokens and how many stay."""
-        kept, tokens = splice(self._cache.tokens, fresh, self._vocabulary.rendered)
-        if len(tokens) >= self._cache.n_ctx:
-            kept, tokens = 0, fresh
-        n_cached = self._cache.keep(min(kept, len(tokens) - 1))
-        return (tokens, n_cached) if n_cached else (fresh, 0)
 
     def _prefill(
         self, prompt: list[int], n_cached: int, cancelled: Callable[[], bool]

@@ -17,7 +17,7 @@ from tests.engine.made_models import model_that_draws
 
 LOGITS = {"A": 4 + math.log(0.6), "B": 4 + math.log(0.3), "C": 4 + math.log(0.1)}
 """Probabilities of 0.6, 0.3 and 0.1; above 0, as a repeat penalty divides what is."""
-PLAIN = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "temperature": 1.0, "seed": 1}
+PLAIN: dict[str, Any] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "temperature": 1.0, "seed": 1}
 
 
 @pytest.fixture(scope="module")
