@@ -4,9 +4,12 @@
 import codecs
 from collections.abc import Callable, Sequence
 
+Piece = Callable[[int], bytes]
+"""The bytes that the token at a position stands for."""
+
 
 def splice(
-    cached: Sequence[int], fresh: Sequence[int], piece: Callable[[int], bytes]
+    cached: Sequence[int], fresh: Sequence[int], cached_piece: Piece, fresh_piece: Piece
 ) -> tuple[int, list[int]]:
     """Return how many of the cached tokens hold, and the prompt that begins with them.
 
@@ -24,9 +27,11 @@ def splice(
     if shared == len(cached) or shared == len(fresh):
         return shared, list(fresh)
     begin = shared
-    while begin and _is_inside_character(piece(fresh[begin])):
+    while begin and _is_inside_character(fresh_piece(begin)):
         begin -= 1
-    kept, taken = _last_meeting(cached, fresh, begin, piece)
+    kept, taken = _last_meeting(
+        _Reader(begin, len(cached), cached_piece), _Reader(begin, len(fresh), fresh_piece)
+    )
     if kept <= shared:
         return shared, list(fresh)
     return kept, [*cached[:kept], *fresh[taken:]]
@@ -36,12 +41,9 @@ def _is_inside_character(data: bytes) -> bool:
     return bool(data) and data[0] & 0xC0 == 0x80
 
 
-def _last_meeting(
-    cached: Sequence[int], fresh: Sequence[int], begin: int, piece: Callable[[int], bytes]
-) -> tuple[int, int]:
-    """Return the last pair of positions from `begin` on that have the same text before them."""
-    ours, theirs = _Reader(cached, begin, piece), _Reader(fresh, begin, piece)
-    met = (begin, begin)
+def _last_meeting(ours: "_Reader", theirs: "_Reader") -> tuple[int, int]:
+    """Return the last pair of positions that have the same text before them, from the start on."""
+    met = ours.at, theirs.at
     while True:
         if len(ours.ahead) <= len(theirs.ahead):
             behind, other = ours, theirs
@@ -60,22 +62,22 @@ def _last_meeting(
 class _Reader:
     """Reads tokens as text; `ahead` is the text the other reader has not yet come to."""
 
-    def __init__(self, tokens: Sequence[int], at: int, piece: Callable[[int], bytes]) -> None:
+    def __init__(self, at: int, end: int, piece: Piece) -> None:
         self.at = at
         self.ahead = ""
         self.whole = True
         """Whether no character is begun and not ended."""
-        self._tokens = tokens
+        self._end = end
         self._piece = piece
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def read(self) -> bool:
         """Read one token; says whether there was one."""
-        if self.at == len(self._tokens):
+        if self.at == self._end:
             return False
-        data = self._piece(self._tokens[self.at])
+        data = self._piece(self.at)
         self.at += 1
-        text = self._decoder.decode(data, final=self.at == len(self._tokens))
+        text = self._decoder.decode(data, final=self.at == self._end)
         self.ahead += text.replace("\0", "\ufffd")
         self.whole = not self._decoder.getstate()[0]
         return True

@@ -43,6 +43,8 @@ class KvCache:
         self.context = context
         self.tokens: list[int] = []
         """What the cache holds, in order."""
+        self.spoken: list[bool] = []
+        """Of each of them, whether the model said it."""
         self.n_ctx = int(llama_cpp.llama_n_ctx(context))
         self.n_batch = int(llama_cpp.llama_n_batch(context))
         self._n_swa = int(llama_cpp.llama_model_n_swa(model))
@@ -69,13 +71,13 @@ class KvCache:
         if count < len(self.tokens):
             if self._window_is_gone(count) or not self._remove(count):
                 self._forget()
-            del self.tokens[count:]
+            del self.tokens[count:], self.spoken[count:]
         return len(self.tokens)
 
     def add(
         self, tokens: list[int], cancelled: Callable[[], bool], *, outputs: bool = False
     ) -> bool:
-        """Decode tokens after what is held; False when it was cancelled on the way.
+        """Decode what the model said after what is held; False when it was cancelled on the way.
 
         With `outputs` each can be sampled from afterwards, else the last.
         """
@@ -87,6 +89,7 @@ class KvCache:
         if not self._decode(batch, cancelled):
             return False
         self.tokens += tokens
+        self.spoken += [True] * len(tokens)
         return True
 
     def read(self, tokens: list[int], cancelled: Callable[[], bool]) -> bool:
@@ -94,7 +97,10 @@ class KvCache:
         self._cancelled = cancelled
         llama_cpp.llama_set_abort_callback(self.context, self._ask, ctypes.c_void_p(0))
         try:
-            return self.add(tokens, cancelled)
+            if not self.add(tokens, cancelled):
+                return False
+            self.spoken[-len(tokens) :] = [False] * len(tokens)
+            return True
         finally:
             self._stop_by_flag()
 
@@ -104,6 +110,7 @@ class KvCache:
         if not self._decode(self._one_batch, cancelled):
             return False
         self.tokens.append(token)
+        self.spoken.append(True)
         return True
 
     def synchronize(self) -> None:
@@ -139,3 +146,4 @@ class KvCache:
     def _forget(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, True)
         self.tokens.clear()
+        self.spoken.clear()

@@ -106,7 +106,16 @@ class PromptReader:
     def _without(self, messages: Messages, n_dropped: int) -> Prompt:
         text = self._template(without_oldest(messages, n_dropped))
         fresh = self._vocabulary.tokenize(text)
-        n_shared, tokens = splice(self._cache.tokens, fresh, self._vocabulary.rendered)
+        vocabulary, cached, spoken = self._vocabulary, self._cache.tokens, self._cache.spoken
+
+        def cached_piece(at: int) -> bytes:
+            # A control token in the midst of a reply is shown to nobody.
+            token = cached[at]
+            return vocabulary.written(token) if spoken[at] else vocabulary.rendered(token)
+
+        n_shared, tokens = splice(
+            cached, fresh, cached_piece, lambda at: vocabulary.rendered(fresh[at])
+        )
         if len(tokens) >= self._n_ctx > len(fresh):
             n_shared, tokens = 0, fresh
         return Prompt(text, tokens, n_shared, n_dropped)

@@ -43,14 +43,16 @@ class Vocabulary:
             return self._shown[token]
         except KeyError:
             pass
-        data: bytes | None = None
-        if not llama_cpp.llama_vocab_is_eog(self.handle, token):
-            data = self.written(token)
-        self._shown[token] = data
+        ends = llama_cpp.llama_vocab_is_eog(self.handle, token)
+        data = self._shown[token] = None if ends else self._written(token)
         return data
 
     def written(self, token: int) -> bytes:
         """Return what a token adds to a text, also if it commonly ends it."""
+        data = self.shown(token)
+        return self._written(token) if data is None else data
+
+    def _written(self, token: int) -> bytes:
         rendered = self.rendered(token)
         return rendered if rendered in _TAGS else self._piece(token, special=False)
 
