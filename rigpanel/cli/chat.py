@@ -4,26 +4,29 @@
 import argparse
 import asyncio
 import json
-import math
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
+from rigpanel.cli import chat_options
 from rigpanel.engine.messages import (
     ChatMessage,
     ChatRequest,
+    ContextNearlyFull,
     EngineError,
     EngineState,
     LoadedModel,
+    ReplyEvent,
     ReplyFinished,
     ReplyStats,
     Sampling,
     TextGenerated,
+    TurnsDropped,
+    WhenFull,
 )
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.errors import UsageError
-from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.load_settings import LoadSettings, Speculation
 from rigpanel.library.gguf_header import read_header
 from rigpanel.rig import open_source
 from rigpanel.rig.as_json import with_reasons
@@ -31,40 +34,28 @@ from rigpanel.rig.energy import energy_between
 from rigpanel.rig.readings import Missing, Reading
 from rigpanel.rig.source import RigSource
 
-DEFAULT_CTX = 4096
 INTERRUPTED = 130
 """Exit status after Ctrl+C, as shells have it (128 + SIGINT)."""
-MAX_SEED = 2**32 - 2
+HELP = """/regen           answer the last message anew
+/system [TEXT]   another system prompt, or none
+/clear           begin a new conversation
+/quit            end (so does an empty line, or Ctrl+D)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a GGUF file")
-    parser.add_argument("-p", "--prompt", metavar="TEXT", help="say this and stop after the reply")
-    parser.add_argument("-n", "--max-tokens", metavar="N", type=_whole(1), help="tokens at most")
-    parser.add_argument("--system", metavar="TEXT", help="system prompt")
-    parser.add_argument("--temp", metavar="T", type=_temperature, default=0.8, help="temperature")
-    parser.add_argument("--seed", metavar="S", type=_whole(0, MAX_SEED), help="seed of the sampler")
-    parser.add_argument("--ctx", metavar="N", type=_whole(16), help="context in tokens")
-    parser.add_argument("--ngl", metavar="N", type=_whole(-1), default=-1, help="GPU layers")
-    parser.add_argument("--threads", metavar="N", type=_whole(1, 1024), help="CPU threads")
-    parser.add_argument("--ignore-eos", action="store_true", help="go on past the end of reply")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    chat_options.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Load the model in an engine process, chat, and end the engine."""
     header = read_header(options.model)
     prompt = _prompt(options)
-    settings = LoadSettings(
-        model=options.model,
-        n_ctx=options.ctx or min(DEFAULT_CTX, header.n_ctx_train or DEFAULT_CTX),
-        n_gpu_layers=options.ngl,
-        threads=options.threads,
-    )
+    settings = chat_options.load_settings(options, header.n_ctx_train)
+    sampling = chat_options.sampling(options)
     source = open_source(demo=False)
     try:
-        return asyncio.run(_Chat(options, source).run(settings, prompt))
+        return asyncio.run(_Chat(options, sampling, source).run(settings, prompt))
     finally:
         source.close()
 
@@ -90,21 +81,16 @@ def _prompt(options: argparse.Namespace) -> str | None:
 class _Chat:
     """One run of the command."""
 
-    def __init__(self, options: argparse.Namespace, source: RigSource) -> None:
-        self._options = options
+    def __init__(self, options: argparse.Namespace, sampling: Sampling, source: RigSource) -> None:
+        self._json: bool = options.json
         self._source = source
         self._engine = ProcessEngine()
-        self._sampling = Sampling(
-            temperature=options.temp,
-            seed=options.seed,
-            max_tokens=options.max_tokens,
-            ignore_eos=options.ignore_eos,
-        )
+        self._sampling = sampling
+        self._when_full = WhenFull(options.when_full)
+        self._system: str = options.system or ""
         self._task: asyncio.Task[Any] | None = None
         self._cancelling = False
         self._messages: list[ChatMessage] = []
-        if options.system:
-            self._messages.append(ChatMessage("system", options.system))
 
     async def run(self, settings: LoadSettings, prompt: str | None) -> int:
         loop = asyncio.get_running_loop()
@@ -114,7 +100,7 @@ class _Chat:
         try:
             model = await self._engine.load(settings, _show_progress)
             _say(f"{model.name}: {model.file_type}, context {model.n_ctx}")
-            if model.template != "file":
+            if model.template not in {"", "file"}:
                 _say(f"Chat template: {model.template}")
             if prompt is not None:
                 await self._reply(prompt, model)
@@ -140,44 +126,100 @@ class _Chat:
             self._task.cancel()
 
     async def _interactive(self, model: LoadedModel) -> None:
-        _say("Write a message; an empty line or Ctrl+D ends.")
-        while line := await _ask():
+        _say("Write a message; /help tells what else there is. An empty line or Ctrl+D ends.")
+        while (line := await _ask()) and line != "/quit":
             try:
-                await self._reply(line, model)
+                await self._obey(line, model)
             except EngineError as error:
                 if self._engine.status.model is None:
                     raise
                 _say(str(error))
 
+    async def _obey(self, line: str, model: LoadedModel) -> None:
+        """Do what a line asks for: it is a message, or a command with a slash before it."""
+        word, _, rest = line.partition(" ")
+        if not word.startswith("/"):
+            await self._reply(line, model)
+        elif word == "/regen":
+            if not self._messages:
+                _say("There is no message yet to answer anew.")
+                return
+            *self._messages, asked, _ = self._messages
+            await self._reply(asked.content, model)
+        elif word == "/system":
+            self._system = rest.strip()
+            _say("It holds from the next message on.")
+        elif word == "/clear":
+            self._messages.clear()
+            _say("A new conversation.")
+        else:
+            _say(HELP if word == "/help" else f"There is no {word}.\n{HELP}")
+
     async def _reply(self, prompt: str, model: LoadedModel) -> None:
         self._cancelling = False
         before = await asyncio.to_thread(self._source.read)
         asked = [*self._messages, ChatMessage("user", prompt)]
-        text = ""
-        stats: ReplyStats | None = None
-        async for event in self._engine.chat(ChatRequest(tuple(asked), self._sampling)):
-            if isinstance(event, TextGenerated):
-                text += event.text
-                if not self._options.json:
-                    sys.stdout.write(event.text)
-                    sys.stdout.flush()
-            elif isinstance(event, ReplyFinished):
-                stats = event.stats
+        system = (ChatMessage("system", self._system),) if self._system else ()
+        request = ChatRequest((*system, *asked), self._sampling, self._when_full)
+        shown = _Shown(self._json)
+        async for event in self._engine.chat(request):
+            shown.take(event)
+        stats = shown.stats
         if stats is None:
             raise EngineError("The reply ended without its figures.")
-        self._messages = [*asked, ChatMessage("assistant", text)]
+        self._messages = [*asked, ChatMessage("assistant", shown.answer)]
         after = await asyncio.to_thread(self._source.read)
         energy_j = energy_between(before, after)
-        if self._options.json:
-            json.dump(_as_json(text, stats, energy_j, model), sys.stdout, allow_nan=False)
+        if self._json:
+            said = _as_json(shown, stats, energy_j, model)
+            json.dump(said, sys.stdout, allow_nan=False)
             sys.stdout.write("\n")
         else:
             sys.stdout.write("\n")
             _say(_stats_line(stats, energy_j))
 
 
+class _Shown:
+    """Takes a reply's events: the answer goes to stdout, the reasoning dimmed to a terminal."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.answer = ""
+        self.reasoning = ""
+        self.stats: ReplyStats | None = None
+        self._streams = not as_json
+        self._dims = not as_json and sys.stderr.isatty()
+
+    def take(self, event: ReplyEvent) -> None:
+        match event:
+            case TextGenerated(text, _, True):
+                self._think(text)
+            case TextGenerated(text):
+                self._answer(text)
+            case TurnsDropped(n_messages):
+                _say(f"The oldest {n_messages} messages are left out, so that the rest fits.")
+            case ContextNearlyFull(n_used, n_ctx):
+                _say(f"\nThe context is nearly full: {n_used} of {n_ctx} tokens.")
+            case ReplyFinished(stats):
+                self.stats = stats
+
+    def _think(self, text: str) -> None:
+        self.reasoning += text
+        if self._dims:
+            sys.stderr.write(f"\x1b[2m{text}\x1b[0m")
+            sys.stderr.flush()
+
+    def _answer(self, text: str) -> None:
+        if self._dims and self.reasoning and not self.answer:
+            sys.stderr.write("\n\n")
+            sys.stderr.flush()
+        self.answer += text
+        if self._streams:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
 def _as_json(
-    text: str, stats: ReplyStats, energy_j: Reading[float], model: LoadedModel
+    shown: _Shown, stats: ReplyStats, energy_j: Reading[float], model: LoadedModel
 ) -> dict[str, Any]:
     settings = model.settings
     per_token: Reading[float] = Missing.NOT_SUPPORTED
@@ -192,7 +234,8 @@ def _as_json(
     layers = settings.n_gpu_layers
     return with_reasons(
         {
-            "text": text,
+            "text": shown.answer,
+            **({"reasoning": shown.reasoning} if shown.reasoning else {}),
             "finish_reason": stats.finish_reason.value,
             "n_prompt": stats.n_prompt,
             "n_cached": stats.n_cached,
@@ -200,6 +243,7 @@ def _as_json(
             "ttft_s": rate(stats.ttft_s),
             "pp_tps": rate(stats.pp_tps),
             "tg_tps": rate(stats.tg_tps),
+            **_extras(stats, settings.speculation),
             "energy_j": energy_j,
             "j_per_token": per_token,
             "settings": {
@@ -216,12 +260,22 @@ def _as_json(
     )
 
 
+def _extras(stats: ReplyStats, speculation: Speculation) -> dict[str, int]:
+    """Return the counts that only some models and settings have."""
+    extras = {"n_reasoning": stats.n_reasoning} if stats.n_reasoning else {}
+    if speculation is not Speculation.NONE:
+        extras |= {"n_drafted": stats.n_drafted, "n_accepted": stats.n_accepted}
+    return extras
+
+
 def _stats_line(stats: ReplyStats, energy_j: Reading[float]) -> str:
     parts = [f"{stats.n_gen} tokens", f"prompt {stats.n_prompt} ({stats.n_cached} cached)"]
     if stats.tg_tps is not None:
         parts.append(f"{stats.tg_tps:.1f} tokens/s")
     if stats.ttft_s is not None:
         parts.append(f"first token after {stats.ttft_s:.2f} s")
+    if stats.n_drafted:
+        parts.append(f"{stats.n_accepted} of {stats.n_drafted} guesses right")
     if not isinstance(energy_j, Missing) and stats.n_gen:
         parts.append(f"{energy_j / stats.n_gen:.1f} J/token")
     parts.append(stats.finish_reason.value)
@@ -251,26 +305,3 @@ async def _ask() -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-def _whole(low: int, high: int = 2**31 - 1) -> Any:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from {low}")
-        return value
-
-    return parse
-
-
-def _temperature(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a number from 0")
-    return value

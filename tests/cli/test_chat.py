@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from rigpanel.library.demo_model import DemoShape, write_demo_model
+from tests.engine.made_models import model_with_template
 from tests.fakes.nvml import FakeRig
 
 
@@ -116,6 +117,9 @@ def test_plain_text_goes_to_stdout_and_figures_to_stderr(model: Path) -> None:
         ((), 2, "MODEL"),
         (("m.gguf", "-n", "0"), 2, "whole number from 1"),
         (("m.gguf", "--temp", "nan"), 2, "must be a number"),
+        (("m.gguf", "--top-p", "1.5"), 2, "must be a number from 0 to 1"),
+        (("m.gguf", "--logit-bias", "a"), 2, "must be TEXT=NUMBER"),
+        (("m.gguf", "--draft", "d.gguf", "--lookup"), 2, "not allowed with"),
     ],
 )
 def test_an_expected_failure_is_a_line(arguments: tuple[str, ...], status: int, says: str) -> None:
@@ -130,6 +134,36 @@ def test_a_prompt_longer_than_the_context_is_a_line(model: Path) -> None:
     done = chat(model, "-p", "warm " * 500, "--ctx", 256)
     assert done.returncode == 1
     assert "larger context" in done.stderr
+
+
+def test_a_grammar_a_template_and_guesses_from_the_conversation(
+    model: Path, tmp_path: Path
+) -> None:
+    grammar = tmp_path / "words.gbnf"
+    grammar.write_text('root ::= "warm stone" " warm stone" " warm stone"')
+    done = chat(
+        model, "-p", "hello", "--grammar-file", grammar, "--chat-template", "chatml", "--lookup",
+        "--temp", 0, "--stop", "e warm stone", "--json",
+    )  # fmt: skip
+    assert "Chat template: chatml" in done.stderr
+    said = json.loads(done.stdout)
+    assert (said["text"], said["finish_reason"]) == ("warm ston", "stop")
+    assert 0 <= said["n_accepted"] <= said["n_drafted"]
+    assert "reasoning" not in said
+    grammar.write_text("root ::= nothing")
+    refused = chat(model, "-p", "hello", "--grammar-file", grammar)
+    assert refused.returncode == 1
+    assert "cannot read the grammar" in refused.stderr
+    assert chat(model, "-p", "x", "--json-schema", tmp_path / "none.json").returncode == 2
+
+
+def test_reasoning_stands_apart_from_the_answer(tmp_path: Path) -> None:
+    thinks = model_with_template(tmp_path / "thinks.gguf", "{{ '<think>\n' }}")
+    said = json.loads(
+        chat(thinks, "-p", "hello", "-n", 9, "--seed", 1, "--ignore-eos", "--json").stdout
+    )
+    assert (said["text"], said["n_reasoning"]) == ("", 9)
+    assert said["reasoning"].strip()
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +210,25 @@ def test_a_conversation_keeps_what_was_said(model: Path) -> None:
         chat.wait_for("cached)")
         chat.wait_for("> ")
         chat.write("\x04")
+        assert chat.process.wait(10) == 0
+
+
+def test_an_interactive_chat_takes_commands(model: Path) -> None:
+    with terminal(model, "-n", "4", "--ignore-eos", "--temp", "0") as chat:
+        chat.wait_for("/help")
+        for written, told in (
+            ("/regen", "no message yet"),
+            ("hello", "prompt 33 (0 cached)"),
+            ("/regen", "prompt 33 (32 cached)"),
+            ("/system be brief", "next message"),
+            ("/nonsense", "There is no /nonsense"),
+            ("/clear", "new conversation"),
+            ("hello", "4 tokens"),
+        ):
+            chat.write(written + "\n")
+            chat.wait_for(told)
+        chat.wait_for("> ")
+        chat.write("/quit\n")
         assert chat.process.wait(10) == 0
 
 
