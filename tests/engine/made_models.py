@@ -154,6 +154,23 @@ def model_without_template(path: Path) -> Path:
     return model_with_bytes(path, b"tokenizer.chat_template", b"tokenizer.chat_templatX")
 
 
+def model_with_thinking_tokens(path: Path) -> tuple[int, int]:
+    """Write a demo model whose tags of reasoning are control tokens; returns the two tokens."""
+    data = write_demo_model(path).read_bytes()
+    # Two words of as many bytes give their places in the vocabulary to the tags.
+    for word, tag in (("▁inis", "<think>"), ("▁infor", "</think>")):
+        data = data.replace(word.encode(), tag.encode())
+    path.write_bytes(data)
+    reader = gguf.GGUFReader(path, "r+")
+    names = reader.fields["tokenizer.ggml.tokens"].contents()
+    tags = names.index("<think>"), names.index("</think>")
+    types = reader.fields["tokenizer.ggml.token_type"]
+    for token in tags:
+        types.parts[types.data[token]][0] = gguf.TokenType.CONTROL
+    reader.data.flush()
+    return tags
+
+
 def model_with_a_state(path: Path) -> Path:
     """Write a Mamba model, which keeps a running state in place of a KV cache."""
     n_embd, n_inner, n_state, n_conv, n_rank, n_vocab = 64, 128, 16, 4, 4, 1024

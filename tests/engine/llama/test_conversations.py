@@ -7,10 +7,22 @@ from typing import Any
 import pytest
 
 from rigpanel.engine.llama.vocabulary import Vocabulary
-from rigpanel.engine.messages import EngineError, FinishReason, WhenFull
+from rigpanel.engine.messages import (
+    ChatRequest,
+    EngineError,
+    FinishReason,
+    Sampling,
+    TextGenerated,
+    WhenFull,
+)
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from tests.engine.llama.replying import Reply, reply, session
-from tests.engine.made_models import model_that_draws, model_that_says, model_with_template
+from tests.engine.llama.replying import Reply, reply, session, talk
+from tests.engine.made_models import (
+    model_that_draws,
+    model_that_says,
+    model_with_template,
+    model_with_thinking_tokens,
+)
 
 BYTES = {chr(value): 0.0 for value in range(256)}
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 20, "ignore_eos": True}
@@ -148,17 +160,40 @@ def test_a_stop_string_over_several_tokens_ends_the_reply_and_is_not_shown(tmp_p
         assert (cut.text, cut.stats.finish_reason) == ("abc<end>", FinishReason.LENGTH)
 
 
-def test_thinking_is_told_apart_and_counted(tmp_path: Path) -> None:
-    opened_by = "{{ '<think>\n' }}"
-    model = model_that_says(tmp_path / "thinks.gguf", b"hm</tink>\xc3\xa9")
+def test_thinking_is_told_apart_and_counted(model: Path) -> None:
+    grammar = 'root ::= "<think>\\nwarm stone\\n</think>\\n\\n" "cool water"'
     with session(model) as opened:
-        plain = reply(opened, "hello", temperature=0)
-        assert (plain.thought, plain.stats.n_reasoning) == ("", 0)
-    template = model_with_template(tmp_path / "opens.gguf", opened_by)
-    with session(template) as opened:
-        said = reply(opened, "hello", max_tokens=9, ignore_eos=True)
-        assert (said.text, said.stats.n_reasoning, said.stats.n_gen) == ("", 9, 9)
-        assert said.thought
+        said = reply(opened, "hello", grammar=grammar)
+        assert (said.thought, said.text) == ("warm stone", "cool water")
+        assert 0 < said.stats.n_reasoning < said.stats.n_gen
+        tagged = reply(opened, "hello", grammar='root ::= "A <think> tag"')
+        assert (tagged.text, tagged.stats.n_reasoning) == ("A <think> tag", 0)
+
+
+def test_tags_that_are_control_tokens_are_seen_all_the_same(tmp_path: Path) -> None:
+    begin, end = model_with_thinking_tokens(tmp_path / "thinks.gguf")
+    grammar = f'root ::= <[{begin}]> "warm" <[{end}]> "cool"'
+    with session(tmp_path / "thinks.gguf") as opened:
+        said = reply(opened, "hello", grammar=grammar)
+        assert (said.thought, said.text) == ("warm", "cool")
+
+
+def test_a_template_may_begin_the_thinking(tmp_path: Path) -> None:
+    model = model_with_template(tmp_path / "opens.gguf", "{{ '<think>\n' }}")
+    with session(model) as opened:
+        said = reply(opened, "hello", grammar='root ::= "warm</think>cool"')
+        assert (said.thought, said.text) == ("warm", "cool")
+
+
+def test_a_stop_meant_for_an_earlier_reply_does_no_harm(model: Path) -> None:
+    with session(model) as opened:
+        alone = reply(opened, "hello", **GREEDY)
+        request = ChatRequest(talk("hello"), Sampling(**GREEDY))
+        text = ""
+        for event in opened.chat(request, lambda: False):
+            opened.interrupt()
+            text += event.text if isinstance(event, TextGenerated) else ""
+        assert text == alone.text
 
 
 def test_the_figures_are_what_was_done(model: Path) -> None:
