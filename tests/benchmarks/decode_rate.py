@@ -62,6 +62,7 @@ class BareLoop:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # As the engine is: the scheduler shares out by session.
         )
         self._line()
 

@@ -17,6 +17,8 @@ from rigpanel.engine.messages import ChatMessage, ChatRequest, EngineError, When
 from rigpanel.engine.reuse import splice
 from rigpanel.engine.sampling import check_text
 
+Cancelled = Callable[[], bool]
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -40,7 +42,7 @@ class PromptReader:
         self._dropped: tuple[int, ChatMessage] | None = None
         """How many messages were dropped last, and the first that was kept."""
 
-    def read(self, request: ChatRequest, cancelled: Callable[[], bool]) -> Prompt | None:
+    def read(self, request: ChatRequest, cancelled: Cancelled) -> Prompt | None:
         """Return the prompt; None when it was cancelled on the way.
 
         Raises EngineError for a conversation that is empty, cannot be read or does not fit.
@@ -50,8 +52,7 @@ class PromptReader:
         for message in request.messages:
             check_text("A message", message.role, message.content)
         try:
-            with stoppable(cancelled):
-                prompt = self._fit(request)
+            prompt = self._fit(request, cancelled)
         except TemplateStoppedError:
             if cancelled():
                 return None
@@ -69,16 +70,16 @@ class PromptReader:
             )
         return prompt
 
-    def _fit(self, request: ChatRequest) -> Prompt:
-        whole = self._without(request.messages, 0)
+    def _fit(self, request: ChatRequest, cancelled: Cancelled) -> Prompt:
+        whole = self._without(request.messages, 0, cancelled)
         if request.when_full is WhenFull.STOP:
             return whole
         reserve = min(request.sampling.max_tokens or self._n_ctx // 4, self._n_ctx // 2)
         if len(whole.tokens) + reserve <= self._n_ctx:
             return whole
-        return self._drop(request.messages, reserve)
+        return self._drop(request.messages, reserve, cancelled)
 
-    def _drop(self, messages: Messages, reserve: int) -> Prompt:
+    def _drop(self, messages: Messages, reserve: int, cancelled: Cancelled) -> Prompt:
         """Leave out enough for the reserve; as many as last time where that leaves half of it.
 
         To drop a little more at every turn would move the whole conversation, so that none of it
@@ -88,23 +89,24 @@ class PromptReader:
             n_dropped, first = self._dropped
             left = without_oldest(messages, n_dropped)
             if first in left[:2]:
-                again = self._without(messages, n_dropped)
+                again = self._without(messages, n_dropped, cancelled)
                 if len(again.tokens) + reserve // 2 <= self._n_ctx:
                     return again
         tried: dict[int, Prompt] = {}
 
         def fits(n_dropped: int) -> bool:
-            tried[n_dropped] = self._without(messages, n_dropped)
+            tried[n_dropped] = self._without(messages, n_dropped, cancelled)
             return len(tried[n_dropped].tokens) + reserve <= self._n_ctx
 
         n_dropped = fewest_to_drop(messages, fits)
         left = without_oldest(messages, n_dropped)
         first = next((message for message in left if message.role != "system"), left[-1])
         self._dropped = (n_dropped, first)
-        return tried.get(n_dropped) or self._without(messages, n_dropped)
+        return tried.get(n_dropped) or self._without(messages, n_dropped, cancelled)
 
-    def _without(self, messages: Messages, n_dropped: int) -> Prompt:
-        text = self._template(without_oldest(messages, n_dropped))
+    def _without(self, messages: Messages, n_dropped: int, cancelled: Cancelled) -> Prompt:
+        with stoppable(cancelled):
+            text = self._template(without_oldest(messages, n_dropped))
         fresh = self._vocabulary.tokenize(text)
         vocabulary, cached, spoken = self._vocabulary, self._cache.tokens, self._cache.spoken
 

@@ -15,7 +15,7 @@ from rigpanel.engine.llama.prompt import PromptReader
 from rigpanel.engine.llama.runtime import llama_log
 from rigpanel.engine.llama.sampler import Sampler
 from rigpanel.engine.llama.speculation import Guesser, check_speculation, open_guesser
-from rigpanel.engine.llama.template import open_template
+from rigpanel.engine.llama.template import check_template, open_template
 from rigpanel.engine.llama.vocabulary import Vocabulary
 from rigpanel.engine.messages import (
     ChatRequest,
@@ -52,6 +52,7 @@ class Session:
         started = time.monotonic()
         header = read_header(settings.model)
         check(settings, header, int(llama_cpp.llama_max_devices()))
+        check_template(settings.chat_template)
         check_speculation(settings)
         self._stop = StopFlag()
         self._model: Any = None

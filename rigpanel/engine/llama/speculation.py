@@ -121,13 +121,15 @@ class DraftModel(Guesser):
 
 
 def check_speculation(settings: LoadSettings) -> None:
-    """Raise EngineError for settings no guesses can be made with; needs no model."""
+    """Raise EngineError or ModelFileError for what cannot guess, before the model is loaded."""
     if settings.speculation is Speculation.NONE:
         return
     if not 1 <= settings.n_draft <= MOST_DRAFT:
         raise EngineError(f"n_draft {settings.n_draft}: must be from 1 to {MOST_DRAFT}.")
-    if settings.speculation is Speculation.DRAFT_MODEL and settings.model_draft is None:
-        raise EngineError("A draft model is to guess, but none is named. Choose one.")
+    if settings.speculation is Speculation.DRAFT_MODEL:
+        if settings.model_draft is None:
+            raise EngineError("A draft model is to guess, but none is named. Choose one.")
+        read_header(settings.model_draft)
 
 
 def open_guesser(

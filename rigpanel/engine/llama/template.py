@@ -31,14 +31,22 @@ class TemplateStoppedError(BaseException):
 def open_template(header: GgufHeader, chosen: str, vocabulary: Vocabulary) -> tuple[str, Format]:
     """Return the name of the template in use and what applies it; the name is "" for none.
 
-    Raises EngineError when the chosen one is unknown, or when none is chosen and the file's own is
-    broken.
+    Raises EngineError when none is chosen and the file's own is broken.
     """
     if chosen:
         return chosen, _built_in(chosen)
     if not header.chat_template:
         return "", _refuse
     return FILE, _of_the_file(header.chat_template, header.path.name, vocabulary)
+
+
+def check_template(chosen: str) -> None:
+    """Raise EngineError for a choice that llama.cpp does not have; "" is none."""
+    if chosen and chosen not in TEMPLATES:
+        raise EngineError(
+            f"Chat template {chosen!r}: llama.cpp has none of that name. It has "
+            f"{', '.join(TEMPLATES)}."
+        )
 
 
 def _refuse(_messages: tuple[ChatMessage, ...]) -> str:
@@ -50,12 +58,6 @@ def _refuse(_messages: tuple[ChatMessage, ...]) -> str:
 
 
 def _built_in(name: str) -> Format:
-    if name not in TEMPLATES:
-        raise EngineError(
-            f"Chat template {name!r}: llama.cpp has none of that name. It has "
-            f"{', '.join(TEMPLATES)}."
-        )
-
     def apply(messages: tuple[ChatMessage, ...]) -> str:
         chat = (llama_cpp.llama_chat_message * len(messages))()
         for slot, message in zip(chat, messages, strict=True):
