@@ -37,6 +37,7 @@ class Sampler:
         if text:
             self._grammar = _open_grammar(vocabulary, text)
             self._candidates = np.empty(vocabulary.n_tokens, _CANDIDATE)
+            self._ids = np.arange(vocabulary.n_tokens, dtype=np.int32)
         self._chain = llama_cpp.llama_sampler_chain_init(
             llama_cpp.llama_sampler_chain_default_params()
         )
@@ -68,7 +69,7 @@ class Sampler:
         """Sample without taking note, from all tokens or from those the grammar allows."""
         candidates = self._candidates
         logits = llama_cpp.llama_get_logits_ith(context, index)
-        candidates["id"] = np.arange(len(candidates), dtype=np.int32)
+        candidates["id"] = self._ids
         candidates["logit"] = np.ctypeslib.as_array(logits, (len(candidates),))
         listed = _as_list(candidates)
         if within_grammar:
