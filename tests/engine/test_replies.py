@@ -20,6 +20,7 @@ from rigpanel.engine.messages import (
     Sampling,
     TextGenerated,
 )
+from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.library.demo_model import DemoShape, write_demo_model
@@ -170,6 +171,20 @@ def test_a_template_that_raises_is_told_and_the_model_stays(tmp_path: Path) -> N
         assert engine.status.state is EngineState.READY
 
     run(ThreadEngine, work)
+
+
+def test_stop_gets_through_to_a_template_without_end(tmp_path: Path) -> None:
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    model = model_with_template(tmp_path / "endless.gguf", endless)
+
+    async def work(engine: Engine) -> None:
+        await engine.load(LoadSettings(model, threads=1), quiet)
+        asyncio.get_running_loop().call_later(0.2, engine.cancel)
+        _, stats = await reply(engine, ask("hello"))
+        assert stats.finish_reason is FinishReason.CANCELLED
+        assert engine.status.state is EngineState.READY
+
+    run(ProcessEngine, work)
 
 
 @pytest.mark.parametrize("template", ["{% for %}", "{{ messages.__class__.__mro__ }}"])
