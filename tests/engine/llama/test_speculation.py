@@ -54,19 +54,19 @@ def test_the_reply_is_the_one_without_guesses(
     asked = "warm stone wind, warm stone wind, warm"
     sampling = {"ignore_eos": "grammar" not in sampling, **sampling}
     with session(model, **EXACT) as opened:
-        alone = reply(opened, asked, max_tokens=120, **sampling)
+        alone = reply(opened, asked, max_tokens=80, **sampling)
         assert (alone.stats.n_drafted, alone.stats.n_accepted) == (0, 0)
-        alone_next = reply(opened, asked, alone.text, "more", max_tokens=40, **sampling)
+        alone_next = reply(opened, asked, alone.text, "more", max_tokens=20, **sampling)
     with session(model, **EXACT, **guessing) as opened:
-        guessed = reply(opened, asked, max_tokens=120, **sampling)
+        guessed = reply(opened, asked, max_tokens=80, **sampling)
         assert guessed.text == alone.text
         assert guessed.stats.n_gen == alone.stats.n_gen
         assert 0 <= guessed.stats.n_accepted <= guessed.stats.n_drafted
-        after = reply(opened, asked, alone.text, "more", max_tokens=40, **sampling)
+        after = reply(opened, asked, alone.text, "more", max_tokens=20, **sampling)
         assert after.text == alone_next.text
         assert after.stats.n_cached == alone_next.stats.n_cached
     if how == "itself" and len(sampling) == 2:
-        assert guessed.stats.n_accepted == guessed.stats.n_drafted > 90
+        assert guessed.stats.n_accepted == guessed.stats.n_drafted > 50
 
 
 def test_what_came_before_is_guessed_right(model: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_full_context_is_used_to_its_end(model: Path) -> None:
 
 def test_a_sliding_window_goes_back_over_guesses(tmp_path: Path) -> None:
     model = model_with_a_window(tmp_path / "window.gguf", window=16)
-    asked = "warm cool stone wind " * 6
+    asked = "warm cool stone wind " * 40
     with session(model, n_ubatch=16, **EXACT) as opened:
         alone = reply(opened, asked, temperature=0, max_tokens=60, ignore_eos=True)
     with session(model, n_ubatch=16, **EXACT, **LOOKUP) as opened:

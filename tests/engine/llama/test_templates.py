@@ -33,9 +33,9 @@ def test_a_file_without_a_template_asks_for_a_choice(tmp_path: Path) -> None:
             reply(opened, "hello")
     with session(model, chat_template="chatml") as opened:
         assert opened.model.template == "chatml"
-        said = reply(opened, "hällo " * 400, max_tokens=3, ignore_eos=True)
+        said = reply(opened, "hällo " * 170, max_tokens=3, ignore_eos=True)
         assert said.stats.n_gen == 3
-        longer = reply(opened, "hällo " * 400, system="be brief", max_tokens=3, ignore_eos=True)
+        longer = reply(opened, "hällo " * 170, system="be brief", max_tokens=3, ignore_eos=True)
         written = len("<|im_start|>system\nbe brief<|im_end|>\n")
         assert longer.stats.n_prompt == said.stats.n_prompt + written
 
