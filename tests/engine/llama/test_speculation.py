@@ -104,7 +104,7 @@ def test_a_full_context_is_used_to_its_end(model: Path) -> None:
 
 def test_a_sliding_window_goes_back_over_guesses(tmp_path: Path) -> None:
     model = model_with_a_window(tmp_path / "window.gguf", window=16)
-    asked = "warm cool stone wind " * 40
+    asked = "warm cool stone wind " * 20
     with session(model, n_ubatch=16, **EXACT) as opened:
         alone = reply(opened, asked, temperature=0, max_tokens=60, ignore_eos=True)
     with session(model, n_ubatch=16, **EXACT, **LOOKUP) as opened:
