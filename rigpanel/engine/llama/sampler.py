@@ -38,6 +38,13 @@ class Sampler:
             self._grammar = _open_grammar(vocabulary, text)
             self._candidates = np.empty(vocabulary.n_tokens, _CANDIDATE)
             self._ids = np.arange(vocabulary.n_tokens, dtype=np.int32)
+        try:
+            self._open_chain(prompt)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_chain(self, prompt: Sequence[int]) -> None:
         self._chain = llama_cpp.llama_sampler_chain_init(
             llama_cpp.llama_sampler_chain_default_params()
         )

@@ -126,6 +126,11 @@ def check_speculation(settings: LoadSettings) -> None:
         return
     if not 1 <= settings.n_draft <= MOST_DRAFT:
         raise EngineError(f"n_draft {settings.n_draft}: must be from 1 to {MOST_DRAFT}.")
+    if settings.n_draft >= settings.n_batch:
+        raise EngineError(
+            f"n_draft {settings.n_draft}: must be below n_batch, which is {settings.n_batch}, as "
+            "guesses are checked in one batch."
+        )
     if settings.speculation is Speculation.DRAFT_MODEL:
         if settings.model_draft is None:
             raise EngineError("A draft model is to guess, but none is named. Choose one.")

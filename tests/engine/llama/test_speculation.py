@@ -95,6 +95,16 @@ def test_ends_within_right_guesses_are_exact(tmp_path: Path) -> None:
         assert on.text == "abcdefgh"
 
 
+def test_a_small_batch_checks_as_many_guesses_as_it_holds(model: Path) -> None:
+    with session(model, **EXACT) as opened:
+        alone = reply(opened, "hello", temperature=0, max_tokens=40, ignore_eos=True)
+    small = {"n_batch": 9, "n_ubatch": 2, **EXACT, **drafted_by(model)}
+    with session(model, **small) as opened:
+        guessed = reply(opened, "hello", temperature=0, max_tokens=40, ignore_eos=True)
+    assert guessed.text == alone.text
+    assert guessed.stats.n_accepted > 20
+
+
 def test_a_full_context_is_used_to_its_end(model: Path) -> None:
     with session(model, n_ctx=256, **drafted_by(model)) as opened:
         said = reply(opened, "hello", temperature=0, ignore_eos=True)
@@ -118,9 +128,10 @@ def test_a_sliding_window_goes_back_over_guesses(tmp_path: Path) -> None:
     [
         ({"speculation": Speculation.DRAFT_MODEL}, "none is named"),
         ({**LOOKUP, "n_draft": 0}, "n_draft 0"),
+        ({**LOOKUP, "n_draft": 8, "n_batch": 8}, "below n_batch"),
         (drafted_by(Path("/nowhere.gguf")), "does not exist"),
     ],
-    ids=["no draft", "no guesses", "no file"],
+    ids=["no draft", "no guesses", "small batch", "no file"],
 )
 def test_what_cannot_guess_is_refused(model: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(Exception, match=says), session(model, **changes):
