@@ -87,8 +87,7 @@ class Sampler:
                     "or leave it out."
                 )
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(listed))
-        # The chain sorts and shortens the list where it lies.
-        token = int(candidates["id"][listed.selected])
+        token = int(listed.data[listed.selected].id)  # The chain has sorted and shortened it.
         if within_grammar and not self._allows(token):
             raise EngineError(
                 "The logit bias forbids all that the grammar allows next. Take one of them out."
