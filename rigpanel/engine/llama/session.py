@@ -14,7 +14,7 @@ from rigpanel.engine.llama.loading import load_model, make_context
 from rigpanel.engine.llama.prompt import PromptReader
 from rigpanel.engine.llama.runtime import llama_log
 from rigpanel.engine.llama.sampler import Sampler
-from rigpanel.engine.llama.speculation import Guesser, check_speculation, open_guesser
+from rigpanel.engine.llama.speculation import Guesser, open_guesser
 from rigpanel.engine.llama.template import check_template, open_template
 from rigpanel.engine.llama.vocabulary import Vocabulary
 from rigpanel.engine.messages import (
@@ -53,7 +53,6 @@ class Session:
         header = read_header(settings.model)
         check(settings, header, int(llama_cpp.llama_max_devices()))
         check_template(settings.chat_template)
-        check_speculation(settings)
         self._stop = StopFlag()
         self._model: Any = None
         self._context: Any = None

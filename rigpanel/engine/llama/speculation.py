@@ -17,8 +17,6 @@ from rigpanel.engine.messages import EngineError
 from rigpanel.fit.load_settings import LoadSettings, Speculation
 from rigpanel.library.gguf_header import read_header
 
-MOST_DRAFT = 64
-
 
 class Guesser(ABC):
     """Guesses what one conversation goes on with; whether it is right costs speed only."""
@@ -118,23 +116,6 @@ class DraftModel(Guesser):
             llama_cpp.llama_free(self._cache.context)
             llama_cpp.llama_model_free(self._model)
             self._model = None
-
-
-def check_speculation(settings: LoadSettings) -> None:
-    """Raise EngineError or ModelFileError for what cannot guess, before the model is loaded."""
-    if settings.speculation is Speculation.NONE:
-        return
-    if not 1 <= settings.n_draft <= MOST_DRAFT:
-        raise EngineError(f"n_draft {settings.n_draft}: must be from 1 to {MOST_DRAFT}.")
-    if settings.n_draft >= settings.n_batch:
-        raise EngineError(
-            f"n_draft {settings.n_draft}: must be below n_batch, which is {settings.n_batch}, as "
-            "guesses are checked in one batch."
-        )
-    if settings.speculation is Speculation.DRAFT_MODEL:
-        if settings.model_draft is None:
-            raise EngineError("A draft model is to guess, but none is named. Choose one.")
-        read_header(settings.model_draft)
 
 
 def open_guesser(

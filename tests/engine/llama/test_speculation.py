@@ -10,7 +10,12 @@ from rigpanel.engine.messages import EngineError, FinishReason
 from rigpanel.fit.load_settings import Speculation
 from rigpanel.library.demo_model import DemoShape, write_demo_model
 from tests.engine.llama.replying import reply, session
-from tests.engine.made_models import model_that_says, model_with_a_state, model_with_a_window
+from tests.engine.made_models import (
+    model_that_says,
+    model_with_a_state,
+    model_with_a_window,
+    model_with_thinking_tokens,
+)
 
 EXACT: dict[str, Any] = {"n_ctx": 512, "flash_attn": "off"}
 """Flash attention on the CPU rounds otherwise for one token than for several."""
@@ -139,11 +144,10 @@ def test_what_cannot_guess_is_refused(model: Path, changes: dict[str, Any], says
 
 
 def test_a_draft_of_another_vocabulary_is_refused(model: Path, tmp_path: Path) -> None:
-    strange = write_demo_model(tmp_path / "strange.gguf", DemoShape(n_vocab=1400))
-    with (
-        pytest.raises(EngineError, match=r"strange\.gguf cannot guess.*1400 tokens in place"),
-        session(model, **drafted_by(strange)),
-    ):
+    strange = tmp_path / "strange.gguf"
+    model_with_thinking_tokens(strange)
+    says = r"strange\.gguf cannot guess.*'<think>' and not '▁inis'"
+    with pytest.raises(EngineError, match=says), session(model, **drafted_by(strange)):
         pass
 
 
