@@ -40,6 +40,7 @@ from rigpanel.settings import (
 )
 from rigpanel.storage import FILE_NAME, Storage
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
+from rigpanel.ui.garbage import GarbageCollector
 from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
@@ -123,8 +124,7 @@ class Panel(QObject):
 
     @Slot()
     def _started(self) -> None:
-        gc.freeze()
-        gc.enable()
+        self._garbage = GarbageCollector(self)
 
     @Slot()
     def quit(self) -> None:
