@@ -30,6 +30,16 @@ class Device:
     """A card's PCI bus id, an RPC server's `host:port`; empty where there is none."""
 
 
+HOLDERS = (DeviceKind.RPC, DeviceKind.GPU)
+"""What layers are offloaded to unless a person chooses, in llama.cpp's own order: the output layer
+is then on this machine, and less crosses the network."""
+
+
+def default_names(devices: tuple[Device, ...]) -> tuple[str, ...]:
+    """Return the devices that are used where none is named."""
+    return tuple(device.name for kind in HOLDERS for device in devices if device.kind is kind)
+
+
 def in_order_of_servers(
     devices: tuple[Device, ...], rpc_servers: tuple[str, ...]
 ) -> tuple[Device, ...]:

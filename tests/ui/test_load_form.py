@@ -248,6 +248,18 @@ def test_to_blame_is_the_setting_that_has_to_change(model: Path) -> None:
     assert refused.field == "type_v"
 
 
+def test_what_lent_devices_cannot_do_is_told_at_its_setting(model: Path) -> None:
+    row = LoadSettings(model, split_mode=SplitMode.ROW)
+    card = Device("CUDA0", "RTX 3090", DeviceKind.GPU, 1.0, 2.0)
+    lent = Device("RPC0", "CUDA0", DeviceKind.RPC, 1.0, 2.0, "10.0.0.2:50052")
+    header = read_header(model)
+    assert refusal(row, header, (card,)) is None
+    refused = refusal(row, header, (card, lent))
+    assert refused is not None
+    assert refused.field == "split_mode"
+    assert "RPC0" in refused.sentence
+
+
 def test_an_adapter_is_added_weighed_and_left_out(
     loader: Loader, qapp: QApplication, model: Path, tmp_path: Path
 ) -> None:

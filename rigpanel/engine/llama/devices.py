@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rigpanel.engine.checks import check_devices
-from rigpanel.engine.devices import Device, DeviceKind
+from rigpanel.engine.devices import HOLDERS, Device, DeviceKind, default_names
 from rigpanel.engine.llama.ggml import DeviceProps, ggml, rpc_function
 from rigpanel.engine.messages import EngineError, LoadCancelledError
 from rigpanel.engine.rpc_peer import greet
@@ -15,9 +15,6 @@ from rigpanel.fit.load_settings import LoadSettings
 MIB = 1024 * 1024
 _KINDS = {0: DeviceKind.CPU, 1: DeviceKind.GPU, 2: DeviceKind.GPU, 3: DeviceKind.ACCEL}
 """Enum ggml_backend_dev_type; an integrated GPU is a GPU."""
-HOLDERS = (DeviceKind.RPC, DeviceKind.GPU)
-"""What layers are offloaded to unless a person chooses, in llama.cpp's own order: the output layer
-is then on this machine, and less crosses the network."""
 _WITHOUT_RPC = (
     "This llama-cpp-python was built without RPC. Build it with CMAKE_ARGS=-DGGML_RPC=ON "
     "(./packaging/run does)."
@@ -88,10 +85,9 @@ def chosen(settings: LoadSettings) -> tuple[Any, tuple[Device, ...]]:
     The array must be kept until the model is loaded. Raises EngineError for a name that is none.
     """
     known = {device.name: (pointer, device) for pointer, device in _usable(settings)}
-    names = settings.devices or tuple(
-        name for kind in HOLDERS for name, (_, device) in known.items() if device.kind is kind
-    )
-    check_devices(settings, names, tuple(device for _, device in known.values()))
+    listed = tuple(device for _, device in known.values())
+    names = settings.devices or default_names(listed)
+    check_devices(settings, names, listed)
     kept = [known[name] for name in names if known[name][1].kind is not DeviceKind.CPU]
     array = (ctypes.c_void_p * (len(kept) + 1))(*[pointer for pointer, _ in kept], None)
     return array, tuple(device for _, device in kept)

@@ -6,7 +6,7 @@ import dataclasses
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from rigpanel.engine.devices import Device, DeviceKind
+from rigpanel.engine.devices import HOLDERS, Device, DeviceKind
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.rig.readings import GpuSample
 from rigpanel.ui import words
@@ -79,6 +79,16 @@ class Devices(SettingsGroup):
     def asked(self) -> bool:
         """Whether llama.cpp has told its devices."""
         return self._listed is not None
+
+    @property
+    def listed(self) -> tuple[Device, ...]:
+        """What llama.cpp says there is of this machine and the servers in use; empty before."""
+        servers = self.servers
+        return tuple(
+            one
+            for one in self._listed or ()
+            if one.kind is not DeviceKind.RPC or one.address in servers
+        )
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -184,7 +194,7 @@ class Devices(SettingsGroup):
     @property
     def _choosable(self) -> tuple[Device, ...]:
         """What can hold layers; lent ones first, as llama.cpp has it."""
-        usable = [one for one in self._listed or () if one.kind in {DeviceKind.GPU, DeviceKind.RPC}]
+        usable = [one for one in self._listed or () if one.kind in HOLDERS]
         return tuple(sorted(usable, key=lambda one: one.kind is not DeviceKind.RPC))
 
     @property

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
+from rigpanel.engine.devices import Device
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.library.demo_model import write_demo_model
@@ -66,9 +67,9 @@ class FileWork(QObject):
         """Write the demo model unless it is there."""
         self._do(self.demo_made, functools.partial(_demo, path))
 
-    def check(self, settings: LoadSettings, header: GgufHeader) -> None:
-        """Find out whether settings would be refused."""
-        self._do(self.checked, functools.partial(_check, settings, header))
+    def check(self, settings: LoadSettings, header: GgufHeader, listed: tuple[Device, ...]) -> None:
+        """Find out whether settings would be refused on the devices llama.cpp has listed."""
+        self._do(self.checked, functools.partial(_check, settings, header, listed))
 
     def _do(self, signal: SignalInstance, work: Callable[[], T]) -> None:
         def done(future: "Future[T]") -> None:
@@ -92,5 +93,5 @@ def _demo(path: Path) -> Path | str:
         return str(error)
 
 
-def _check(settings: LoadSettings, header: GgufHeader) -> CheckAnswer:
-    return CheckAnswer(settings, refusal(settings, header))
+def _check(settings: LoadSettings, header: GgufHeader, listed: tuple[Device, ...]) -> CheckAnswer:
+    return CheckAnswer(settings, refusal(settings, header, listed))

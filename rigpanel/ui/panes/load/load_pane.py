@@ -319,7 +319,7 @@ class LoadPane(QWidget):
     @Slot()
     def _check(self) -> None:
         if self._header is not None:
-            self._files.check(self.load_settings(), self._header)
+            self._files.check(self.load_settings(), self._header, self.form.devices.listed)
 
     @Slot(object)
     def _take_check(self, answer: CheckAnswer) -> None:
