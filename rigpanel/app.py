@@ -21,7 +21,10 @@ from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
 from rigpanel import paths
+from rigpanel.chat.presets import PresetStore
+from rigpanel.chat.store import ConversationStore
 from rigpanel.engine.engine import Engine
+from rigpanel.engine.sampling import PRESETS
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.profiles import ProfileStore
 from rigpanel.rig import open_source
@@ -44,6 +47,7 @@ from rigpanel.ui.garbage import GarbageCollector
 from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
+from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.theme_apply import apply_theme, lay_ground
 from rigpanel.ui.tray import Tray
 from rigpanel.watch.alerts import AlertBook, Thresholds
@@ -95,13 +99,18 @@ class Panel(QObject):
         )
         self._storage = Storage(paths.data_dir() / FILE_NAME)
         self.window = MainWindow(
-            settings, self._watch, self._engine, profiles=ProfileStore(self._storage)
+            settings,
+            self._watch,
+            self._engine,
+            profiles=ProfileStore(self._storage),
+            shelf=_shelf(self._storage),
         )
         self._tray = Tray(self)
         self._notifier = Notifier(self)
         self._instance = instance
         self._watch.tick_ready.connect(self._tray.take_tick)
         self._watch.tick_ready.connect(self._notifier.take_tick)
+        self._watch.reading_wanted.connect(self._read_now)
         self._engine.status_changed.connect(self._tray.take_status)
         self._tray.show_requested.connect(self.window.raise_window)
         self._tray.quit_requested.connect(self.quit)
@@ -137,6 +146,7 @@ class Panel(QObject):
         self.window.hide()
         self._tray.close()
         await self._engine.shutdown()
+        await self._save()
         end_s = time.monotonic() + SAMPLER_END_S
         while not self._sampler.stop(timeout_s=0.0):
             if time.monotonic() > end_s:
@@ -147,6 +157,19 @@ class Panel(QObject):
             log.warning("the disk does not answer; what was saved last may not be on it")
         await self._notifier.close()
         self.window.deleteLater()
+
+    @Slot()
+    def _read_now(self) -> None:
+        self._sampler.read_now()
+
+    async def _save(self) -> None:
+        """Bring what was said to disk; a disk that takes nothing does not hold the end up."""
+        self.window.chat_pane.keep_now()
+        end_s = time.monotonic() + SAVE_END_S
+        while not self.window.chat_pane.saved and time.monotonic() < end_s:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        if not self._storage.close(SAVE_END_S):
+            log.warning("the disk does not answer; what was said last may not be saved")
 
     @Slot(bool)
     def _follow_tray(self, available: bool) -> None:
@@ -174,6 +197,10 @@ class Panel(QObject):
 
 def _thresholds(settings: SettingsStore) -> Thresholds:
     return Thresholds(settings.get(HOT_C), settings.get(COOL_C), settings.get(HOLD_S))
+
+
+def _shelf(storage: Storage) -> Shelf:
+    return Shelf(ConversationStore(storage), PresetStore(storage, PRESETS))
 
 
 def _make_engine(settings: SettingsStore) -> Engine:

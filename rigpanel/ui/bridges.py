@@ -7,26 +7,28 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from rigpanel.engine.devices import Device
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.messages import (
     ChatRequest,
+    ContextNearlyFull,
     EngineStatus,
     LoadCancelledError,
     PrefillProgressed,
     ReplyFinished,
     ReplyStats,
     TextGenerated,
+    TurnsDropped,
 )
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.watch.phases import PhaseKind, PhaseLog
 from rigpanel.watch.tick import Tick
 
-FRAME_MS = 33
-"""Text goes to the window about 30 times a second."""
+FRAME_MS = 25
+"""Text goes to the window at most 40 times a second, and the first of it at once."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ class WatchBridge(QObject):
 
     tick_ready = Signal(object)
     """A `watch.tick.Tick`; connected slots of QObjects get it on the Qt thread."""
+    reading_wanted = Signal()
+    """Somebody needs a reading now, not at the next beat; it comes as a tick like any other."""
 
     def on_tick(self, tick: Tick) -> None:
         """Take a tick on whatever thread read it."""
@@ -55,8 +59,10 @@ class EngineBridge(QObject):
     load_cancelled = Signal()
     prefill_progressed = Signal(object)
     """A `PrefillProgressed`."""
-    text_ready = Signal(str, int)
-    """Text since the last signal (about 30 a second) and tokens so far."""
+    context_told = Signal(object)
+    """A `TurnsDropped` or a `ContextNearlyFull`."""
+    text_ready = Signal(object)
+    """A `TextGenerated`: text since the last signal, all of it answer or all of it reasoning."""
     reply_finished = Signal(object)
     """A `ReplyStats`; every text came before it."""
     reply_failed = Signal(str)
@@ -68,14 +74,15 @@ class EngineBridge(QObject):
         super().__init__(parent)
         self._engine = engine
         self._tasks: set[asyncio.Task[None]] = set()
-        self._text = ""
-        self._n_gen = 0
+        self._text: list[TextGenerated] = []
+        self._shown_s = 0.0
         self._replying = False
         self._listing = 0
         self._closing = False
         self.phases = PhaseLog()
         self._frame = QTimer(self)
-        self._frame.setInterval(FRAME_MS)
+        self._frame.setSingleShot(True)
+        self._frame.setTimerType(Qt.TimerType.PreciseTimer)
         self._frame.timeout.connect(self._flush)
         engine.add_listener(self.status_changed.emit)
 
@@ -147,17 +154,20 @@ class EngineBridge(QObject):
     async def _send(self, request: ChatRequest) -> None:
         stats: ReplyStats | None = None
         problem = "The reply ended without a word."
+        writing = False
         self.phases.begin(PhaseKind.PREFILL, time.monotonic())
-        self._frame.start()
         try:
             async for event in self._engine.chat(request):
                 if isinstance(event, TextGenerated):
-                    if self._n_gen == 0:
+                    if not writing:
                         self.phases.begin(PhaseKind.DECODE, time.monotonic())
-                    self._text += event.text
-                    self._n_gen = event.n_gen
+                    writing = True
+                    self._show_soon(event)
                 elif isinstance(event, PrefillProgressed):
                     self.prefill_progressed.emit(event)
+                elif isinstance(event, (TurnsDropped, ContextNearlyFull)):
+                    self._flush()
+                    self.context_told.emit(event)
                 elif isinstance(event, ReplyFinished):
                     stats = event.stats
         except RigpanelError as error:
@@ -168,7 +178,6 @@ class EngineBridge(QObject):
         self.phases.end(time.monotonic())
         self._frame.stop()
         self._flush()
-        self._n_gen = 0
         self._replying = False
         if stats is not None:
             self.reply_finished.emit(stats)
@@ -200,8 +209,20 @@ class EngineBridge(QObject):
         else:
             self.devices_listed.emit(devices)
 
+    def _show_soon(self, event: TextGenerated) -> None:
+        before = self._text[-1] if self._text else None
+        if before is not None and before.reasoning == event.reasoning:
+            whole = before.text + event.text
+            self._text[-1] = TextGenerated(whole, event.n_gen, event.reasoning)
+        else:
+            self._text.append(event)
+        if not self._frame.isActive():
+            since_ms = (time.monotonic() - self._shown_s) * 1000
+            self._frame.start(max(0, round(FRAME_MS - since_ms)))
+
     @Slot()
     def _flush(self) -> None:
-        if self._text:
-            text, self._text = self._text, ""
-            self.text_ready.emit(text, self._n_gen)
+        self._shown_s = time.monotonic()
+        text, self._text = self._text, []
+        for piece in text:
+            self.text_ready.emit(piece)

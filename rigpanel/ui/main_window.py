@@ -22,7 +22,8 @@ from rigpanel.settings import THEME, SettingsStore
 from rigpanel.ui.banner import Banners
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.alerts_pane import AlertsPane
-from rigpanel.ui.panes.chat_pane import ChatPane
+from rigpanel.ui.panes.chat.pane import ChatPane
+from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.panes.load.load_pane import LoadPane
 from rigpanel.ui.panes.monitor_pane import MonitorPane
 from rigpanel.ui.panes.settings_pane import SettingsPane
@@ -56,6 +57,7 @@ class MainWindow(QMainWindow):
         engine: EngineBridge,
         theme: Theme | None = None,
         profiles: ProfileStore | None = None,
+        shelf: Shelf | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -76,7 +78,7 @@ class MainWindow(QMainWindow):
         self.banners = Banners()
         self.rail = Rail(self._theme)
         self.load_pane = LoadPane(settings, watch, engine, profiles)
-        self.chat_pane = ChatPane(engine, self._theme)
+        self.chat_pane = ChatPane(engine, watch, self._theme, shelf)
         self.monitor_pane = MonitorPane(watch, engine, settings, self._theme)
         self.alerts_pane = AlertsPane(settings, watch)
         self.settings_pane = SettingsPane(settings)

@@ -1,84 +1,206 @@
 # SPDX-License-Identifier: MIT
-"""A reply's Markdown as HTML for a text browser, with highlighted code; safe for any text."""
+"""A reply's Markdown as a list of leaves: what stands under each other on the page.
 
-import html
-from collections.abc import MutableMapping, Sequence
+A list item, a paragraph of a quotation, a table are a leaf each, with how deep they stand. While
+text streams in only what may still change is read again, and only leaves that differ are drawn.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from markdown_it.utils import OptionsDict
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 
-from rigpanel.ui.theme import Theme
+from rigpanel.ui.maths import plan_maths
 
-MONO = "'JetBrains Mono','DejaVu Sans Mono','Noto Sans Mono','Liberation Mono',monospace"
+WEB = ("http://", "https://")
+MOST_NESTED = 8
+"""Lists and quotations deeper than this are not moved in further."""
 
 
-class _Html(RendererHTML):
-    """HTML as Qt's rich text understands it; markdown-it finds the rules by their names."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of text in one look."""
 
-    def __init__(self, parser: object = None) -> None:
-        super().__init__(parser)
-        self.background = ""
-        self.formatter = HtmlFormatter[str]()
+    text: str
+    bold: bool = False
+    italic: bool = False
+    struck: bool = False
+    mono: bool = False
+    link: str = ""
 
-    def fence(
-        self,
-        tokens: Sequence[Token],
-        idx: int,
-        options: OptionsDict,  # noqa: ARG002 - the signature of every rule
-        env: MutableMapping[str, Any],  # noqa: ARG002
-    ) -> str:
-        """Return a block of code in colours, on a ground of its own."""
-        words = tokens[idx].info.split()
-        code = tokens[idx].content.rstrip("\n")
-        try:
-            lexer = get_lexer_by_name(words[0] if words else "text", stripnl=False)
-            inside = highlight(code, lexer, self.formatter).rstrip("\n")
-        except ClassNotFound:
-            inside = html.escape(code)
-        # A table, because Qt's rich text pads and fills cells, not paragraphs.
-        return (
-            f'<table width="100%" cellspacing="0" bgcolor="{self.background}">'
-            '<tr><td style="padding:10px"><pre style="margin:0;white-space:pre-wrap">'
-            f"{inside}</pre></td></tr></table>"
-            "<p style='margin:0;font-size:4px'>&nbsp;</p>"
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One thing of the page; `kind` is paragraph, heading, code, maths, table or rule."""
+
+    kind: str
+    spans: tuple[Span, ...] = ()
+    level: int = 0
+    """Of a heading, 1 to 6."""
+    depth: int = 0
+    """Lists it stands in."""
+    quoted: int = 0
+    """Quotations it stands in."""
+    marker: str = ""
+    """What the item begins with: a dot or its number."""
+    tight: bool = False
+    """No room below: the next item of the list follows."""
+    language: str = ""
+    text: str = ""
+    """Code or maths as written."""
+    rows: tuple[tuple[tuple[Span, ...], ...], ...] = ()
+    closed: bool = True
+    """Whether the code's closing fence has come."""
+
+
+def make_parser() -> MarkdownIt:
+    """Return a parser of CommonMark with tables; HTML stays text, images are not fetched."""
+    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown.enable(["table", "strikethrough"])
+    markdown.disable("image")
+    plan_maths(markdown)
+    return markdown
+
+
+class MarkdownReader:
+    """Reads a text that grows at its end; what came before its last block is read once."""
+
+    def __init__(self, parser: MarkdownIt) -> None:
+        self._parser = parser
+        self._environment: dict[str, Any] = {}
+        self._from = 0
+        """Where the last block that may still change begins."""
+        self._settled: list[Leaf] = []
+
+    def read(self, text: str, *, whole: bool) -> tuple[int, list[Leaf]]:
+        """Return how many leaves of before stand for good, and the leaves that follow them.
+
+        `text` begins with what was read before; `whole` says that nothing more will come.
+        """
+        n_settled = len(self._settled)
+        tail = text[self._from :]
+        tokens = self._parser.parse(tail, self._environment)
+        starts = [i for i, t in enumerate(tokens) if t.level == 0 and t.nesting >= 0 and t.map]
+        lines = tail.split("\n")
+        leaves = list(_leaves(tokens, lines))
+        if len(starts) > 1:
+            last = tokens[starts[-1]]
+            assert last.map is not None  # noqa: S101 - that is what starts were chosen by
+            done = list(_leaves(tokens[: starts[-1]], lines))
+            self._settled += done
+            self._from += sum(len(line) + 1 for line in lines[: last.map[0]])
+        if whole:
+            leaves = [replace(leaf, closed=True) for leaf in leaves]
+        return n_settled, leaves
+
+
+def _leaves(tokens: Sequence[Token], lines: list[str]) -> Iterator[Leaf]:
+    """Yield the leaves of a stream of tokens."""
+    walk = _Walk(lines)
+    for place, token in enumerate(tokens):
+        leaf = walk.take(token, tokens[place - 1])
+        if leaf is not None:
+            yield leaf
+
+
+class _Walk:
+    """Where in lists, quotations and tables a stream of tokens is."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._quoted = 0
+        self._numbers: list[int | None] = []
+        """The next number of each list it is in; None for one with dots."""
+        self._marker = ""
+        self._rows: list[tuple[tuple[Span, ...], ...]] = []
+        self._cells: list[tuple[Span, ...]] = []
+
+    def take(self, token: Token, before: Token) -> Leaf | None:
+        """Go on by a token; return the leaf it makes, if it makes one."""
+        kind = token.type
+        if kind in ("fence", "code_block", "maths"):
+            return self._block(token)
+        if kind == "inline":
+            return self._inline(token, before)
+        if kind == "hr":
+            return self._leaf("rule")
+        if kind == "list_item_close" and self._marker:  # an item without text
+            return self._leaf("paragraph", tight=True)
+        if kind == "table_close":
+            rows, self._rows = tuple(self._rows), []
+            return self._leaf("table", rows=rows)
+        self._enter_or_leave(token)
+        return None
+
+    def _enter_or_leave(self, token: Token) -> None:
+        kind = token.type
+        if kind == "bullet_list_open":
+            self._numbers.append(None)
+        elif kind == "ordered_list_open":
+            self._numbers.append(int(token.attrs.get("start", 1)))
+        elif kind in ("bullet_list_close", "ordered_list_close"):
+            self._numbers.pop()
+        elif kind == "list_item_open":
+            number = self._numbers[-1]
+            self._marker = "•" if number is None else f"{number}."
+            self._numbers[-1] = None if number is None else number + 1
+        elif kind in ("blockquote_open", "blockquote_close"):
+            self._quoted += token.nesting
+        elif kind == "tr_open":
+            self._cells = []
+        elif kind == "tr_close":
+            self._rows.append(tuple(self._cells))
+
+    def _inline(self, token: Token, opened: Token) -> Leaf | None:
+        spans = tuple(_spans(token.children or []))
+        if opened.type in ("th_open", "td_open"):
+            self._cells.append(spans)
+            return None
+        if opened.type == "heading_open":
+            return self._leaf("heading", spans=spans, level=int(opened.tag[1]))
+        return self._leaf("paragraph", spans=spans, tight=opened.hidden)
+
+    def _block(self, token: Token) -> Leaf:
+        words = token.info.split()
+        return self._leaf(
+            "maths" if token.type == "maths" else "code",
+            language=words[0] if words else "",
+            text=token.content.rstrip("\n"),
+            closed=token.type != "fence" or _is_closed(token, self._lines),
         )
 
-    code_block = fence
+    def _leaf(self, kind: str, **more: Any) -> Leaf:
+        marker, self._marker = self._marker, ""
+        depth = len(self._numbers)
+        return Leaf(kind, depth=depth, quoted=self._quoted, marker=marker, **more)
 
 
-class MarkdownRenderer:
-    """Turns Markdown into HTML in a theme's colours; HTML in the text stays text."""
+def _is_closed(fence: Token, lines: list[str]) -> bool:
+    begin, end = fence.map or (0, 0)
+    last = lines[end - 1].strip(" \t>") if 0 < end <= len(lines) else ""
+    return end - 1 > begin and last.startswith(fence.markup) and not last.strip(fence.markup[0])
 
-    def __init__(self, theme: Theme) -> None:
-        self._theme = theme
-        self._markdown = MarkdownIt("commonmark", {"html": False})
-        self._markdown.enable("table")
-        self._markdown.disable("image")  # nothing is fetched because a model says so
-        renderer = _Html()
-        renderer.background = theme.raised
-        style = "github-dark" if theme.name == "dark" else "default"
-        renderer.formatter = HtmlFormatter(noclasses=True, nowrap=True, style=style)
-        self._markdown.renderer = renderer
 
-    def to_html(self, text: str) -> str:
-        """Return the HTML of one message."""
-        return f"<style>{self._style()}</style>{self._markdown.render(text).rstrip()}"
-
-    def _style(self) -> str:
-        t = self._theme
-        return (
-            f"body,p,li,td,th{{color:{t.text};line-height:140%}}"
-            "p{margin-top:0;margin-bottom:8px} li{margin-bottom:2px}"
-            "b,strong,th,h1,h2,h3,h4,h5,h6{font-weight:600}"
-            "h1{font-size:18px}h2{font-size:16px}h3{font-size:14px}h4,h5,h6{font-size:13px}"
-            f"pre,code{{font-family:{MONO};font-size:12px;background-color:{t.raised}}}"
-            f"a{{color:{t.accent}}} blockquote{{color:{t.text_muted}}}"
-            "td,th{padding:3px 10px 3px 0;text-align:left}"
-        )
+def _spans(children: Sequence[Token]) -> Iterator[Span]:
+    bold = italic = struck = 0
+    link = ""
+    for token in children:
+        kind = token.type
+        if kind in ("strong_open", "strong_close"):
+            bold += token.nesting
+        elif kind in ("em_open", "em_close"):
+            italic += token.nesting
+        elif kind in ("s_open", "s_close"):
+            struck += token.nesting
+        elif kind == "link_open":
+            target = str(token.attrs.get("href", ""))
+            link = target if target.lower().startswith(WEB) else ""
+        elif kind == "link_close":
+            link = ""
+        else:
+            text = {"softbreak": " ", "hardbreak": "\u2028"}.get(kind, token.content)
+            if text:
+                mono = kind in ("code_inline", "maths_inline")
+                yield Span(text, bold > 0, italic > 0, struck > 0, mono, link)

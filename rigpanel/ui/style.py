@@ -32,6 +32,17 @@ QFrame#card, QFrame#composer {{
 QFrame#bubble, QFrame#inset {{ background: {t.raised}; border: none; border-radius: 8px; }}
 QFrame#composer[focused="true"] {{ border-color: {t.accent}; }}
 QFrame#problem {{ background: {mix(t.hot, t.surface, 0.12)}; border: none; border-radius: 8px; }}
+QFrame#drawer_left {{ border: none; border-right: 1px solid {t.border}; border-radius: 0; }}
+QFrame#drawer_right {{ border: none; border-left: 1px solid {t.border}; border-radius: 0; }}
+QAbstractScrollArea#transcript, QListWidget#conversations {{
+  background: transparent; border: none; outline: none; }}
+QListWidget#conversations::item {{ padding: 5px 8px; border-radius: 6px; color: {t.text}; }}
+QListWidget#conversations::item:hover {{ background: {t.raised}; }}
+QListWidget#conversations::item:selected {{
+  background: {mix(t.accent, t.surface, 0.14)}; color: {t.text}; }}
+QMenu {{ background: {t.surface}; border: 1px solid {t.border}; padding: 4px; }}
+QMenu::item {{ padding: 5px 20px 5px 12px; border-radius: 4px; }}
+QMenu::item:selected {{ background: {mix(t.accent, t.surface, 0.2)}; }}
 QFrame#line {{ background: {t.border}; border: none; max-height: 1px; }}
 QFrame#banner {{ background: {t.surface}; border: 1px solid {t.border}; border-radius: 8px; }}
 QFrame#banner QLabel {{ font-size: 12px; }}
@@ -91,6 +102,13 @@ QPushButton#link {{
   border: none; background: transparent; color: {t.accent}; padding: 2px 0; text-align: left; }}
 QPushButton#link:hover, QPushButton#link:focus {{ text-decoration: underline; }}
 QPushButton#link:disabled {{ color: {t.lost}; }}
+QPushButton#quiet {{
+  border: none; background: transparent; color: {t.text_muted}; padding: 0 2px; font-size: 12px;
+  min-height: 16px; text-align: left; }}
+QPushButton#quiet:hover, QPushButton#quiet:focus {{ color: {t.accent}; }}
+QPushButton#quiet:focus {{ text-decoration: underline; }}
+QPushButton#quiet:disabled {{ color: {t.border}; }}
+QPushButton#jump {{ border-radius: 14px; font-size: 12px; padding: 4px 14px; }}
 QPushButton#segment {{ padding: 2px 9px; font-size: 12px; color: {t.text_muted}; }}
 QPushButton#segment:checked {{ color: {t.accent}; border-color: {t.accent}; }}
 QPushButton#segment:disabled {{ color: {t.lost}; }}

@@ -23,6 +23,9 @@ from PySide6.QtWidgets import (
 W = TypeVar("W", bound=QWidget)
 S = TypeVar("S", bound=QAbstractSpinBox)
 
+CLOSE = "\N{MULTIPLICATION SIGN}"
+"""On a button that closes or takes away."""
+
 
 class ElidedLabel(QLabel):
     """A label that gives way: its text is cut with dots where the row is too narrow."""

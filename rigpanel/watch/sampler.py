@@ -30,6 +30,7 @@ class Sampler:
         self._thresholds: Thresholds | None = None
         self._trouble: str | None = None
         self._stopping = False
+        self._wanted = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -41,6 +42,12 @@ class Sampler:
         """Read on another beat, from now on."""
         with self._wake:
             self._interval_s = interval_s
+            self._wake.notify()
+
+    def read_now(self) -> None:
+        """Read once more at once; the beat stays as it is."""
+        with self._wake:
+            self._wanted = True
             self._wake.notify()
 
     def set_thresholds(self, thresholds: Thresholds) -> None:
@@ -79,6 +86,9 @@ class Sampler:
         """Wait for the beat after `last_s`, on whatever interval is in force, or for the end."""
         with self._wake:
             while not self._stopping:
+                if self._wanted:
+                    self._wanted = False
+                    return last_s
                 now = time.monotonic()
                 beat_s = last_s + self._interval_s
                 if now >= beat_s:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Where a message is written: a few lines that grow, and the keys that send and stop."""
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QMimeData, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 MOST_LINES = 8
+LONG_PASTE_CHARS = 20_000
 
 
 class Composer(QPlainTextEdit):
@@ -13,6 +14,12 @@ class Composer(QPlainTextEdit):
 
     send_requested = Signal()
     stop_requested = Signal()
+    edit_requested = Signal()
+    """Up was pressed with nothing written: the last message is to be written anew."""
+    files_dropped = Signal(object)
+    """Paths of this machine, a list of str."""
+    text_pasted = Signal(str)
+    """A text too long to be written in; it is to be sent along."""
     focus_changed = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -31,8 +38,24 @@ class Composer(QPlainTextEdit):
             self.send_requested.emit()
         elif event.key() == Qt.Key.Key_Escape:
             self.stop_requested.emit()
+        elif event.key() == Qt.Key.Key_Up and self.document().isEmpty():
+            self.edit_requested.emit()
         else:
             super().keyPressEvent(event)
+
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Take files, too."""
+        return source.hasUrls() or super().canInsertFromMimeData(source)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        """Take what is pasted or dropped: files and very long texts are sent along."""
+        paths = [url.toLocalFile() for url in source.urls() if url.isLocalFile()]
+        if paths:
+            self.files_dropped.emit(paths)
+        elif len(source.text()) > LONG_PASTE_CHARS:
+            self.text_pasted.emit(source.text())
+        else:
+            super().insertFromMimeData(source)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Let the frame around show where the keys go."""

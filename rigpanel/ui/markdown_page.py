@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: MIT
+"""Draws the leaves of a Markdown text into a Qt document, in a theme's colours."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pygments.lexers import get_lexer_by_name
+from pygments.styles import get_style_by_name
+from pygments.util import ClassNotFound
+from PySide6.QtCore import Qt
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFont,
+    QTextBlockFormat,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextFrameFormat,
+    QTextLength,
+    QTextOption,
+    QTextTable,
+    QTextTableCellFormat,
+    QTextTableFormat,
+)
+
+from rigpanel.ui.markdown import MOST_NESTED, Leaf, MarkdownReader, Span, make_parser
+from rigpanel.ui.theme import Theme
+
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer
+
+MONO = [
+    "JetBrains Mono",
+    "DejaVu Sans Mono",
+    "Noto Sans Mono",
+    "Liberation Mono",
+    "monospace",
+]
+HEADING_PX = (18, 16, 14, 13, 13, 13)
+INDENT_PX = 20
+GAP_PX = 8
+COPY = "rigpanel:copy/"
+"""The target of the word that copies a block of code; its place in the page follows."""
+CHROME = QTextFormat.Property.UserProperty + 1
+"""Set on blocks that are not part of the text: they are left out of what is copied."""
+
+
+class Look:
+    """Formats of one theme, made once for all messages."""
+
+    def __init__(self, theme: Theme) -> None:
+        self.theme = theme
+        self.parser = make_parser()
+        self._code_style = get_style_by_name("github-dark" if theme.name == "dark" else "default")
+        self._code: dict[object, QTextCharFormat] = {}
+        self._spans: dict[tuple[object, ...], QTextCharFormat] = {}
+
+    def span(self, span: Span, leaf: Leaf, *, muted: bool) -> QTextCharFormat:
+        """Return the look of a stretch of text in a leaf."""
+        quiet = muted or leaf.quoted > 0
+        key = (span.bold, span.italic, span.struck, span.mono, leaf.kind, leaf.level, quiet)
+        made = self._spans.get(key)
+        if made is None:
+            made = QTextCharFormat()
+            made.setForeground(QColor(self.theme.text_muted if quiet else self.theme.text))
+            if span.bold or leaf.kind == "heading":
+                made.setFontWeight(QFont.Weight.DemiBold)
+            made.setFontItalic(span.italic)
+            made.setFontStrikeOut(span.struck)
+            if leaf.kind == "heading":
+                pixels = HEADING_PX[leaf.level - 1]
+                made.setProperty(QTextFormat.Property.FontPixelSize.value, pixels)
+            if span.mono:
+                made.setFontFamilies(MONO)
+                made.setProperty(QTextFormat.Property.FontPixelSize.value, 12)
+                made.setBackground(QColor(self.theme.raised))
+            self._spans[key] = made
+        if span.link:
+            made = QTextCharFormat(made)
+            made.setAnchor(True)
+            made.setAnchorHref(span.link)
+            made.setToolTip(span.link)
+            made.setForeground(QColor(self.theme.accent))
+        return made
+
+    def code(self, kind: object) -> QTextCharFormat:
+        """Return the look of one of Pygments' kinds of token."""
+        made = self._code.get(kind)
+        if made is None:
+            made = self.mono()
+            style = self._code_style.style_for_token(kind)  # type: ignore[arg-type]
+            if style["color"]:
+                made.setForeground(QColor(f"#{style['color']}"))
+            made.setFontItalic(bool(style["italic"]))
+            if style["bold"]:
+                made.setFontWeight(QFont.Weight.DemiBold)
+            self._code[kind] = made
+        return made
+
+    def mono(self) -> QTextCharFormat:
+        """Return plain text of even width."""
+        made = QTextCharFormat()
+        made.setFontFamilies(MONO)
+        made.setProperty(QTextFormat.Property.FontPixelSize.value, 12)
+        made.setForeground(QColor(self.theme.text))
+        return made
+
+    def small(self) -> QTextCharFormat:
+        """Return the look of what stands above code."""
+        made = QTextCharFormat()
+        made.setProperty(QTextFormat.Property.FontPixelSize.value, 11)
+        made.setForeground(QColor(self.theme.text_muted))
+        return made
+
+
+class _Placed:
+    """A leaf that has been drawn, and how to take it away again."""
+
+    __slots__ = ("at", "fresh", "leaf")
+
+    def __init__(self, leaf: Leaf, at: int, *, fresh: bool) -> None:
+        self.leaf = leaf
+        self.at = at
+        self.fresh = fresh
+        """Whether the document ended in an empty block that this leaf moved into."""
+
+
+class MarkdownPage:
+    """One text that may grow, drawn into a document; only what changed is drawn anew."""
+
+    def __init__(self, document: QTextDocument, look: Look, *, muted: bool = False) -> None:
+        self._document = document
+        document.setUndoRedoEnabled(False)
+        self._look = look
+        self._muted = muted
+        self._reader = MarkdownReader(look.parser)
+        self._placed: list[_Placed] = []
+        self._fresh = True
+        self._raw = False
+        """Whether text stands at the end that has not been read as Markdown."""
+
+    @property
+    def changing_from(self) -> int:
+        """Where in the document begins what the next `draw` may take away."""
+        return self._placed[-1].at if self._placed else 0
+
+    def draw(self, text: str, *, whole: bool) -> None:
+        """Show a text that begins with what was shown; `whole` when no more will come."""
+        n_settled, leaves = self._reader.read(text.replace("\r", ""), whole=whole)
+        standing = [placed.leaf for placed in self._placed[n_settled:]]
+        same = 0
+        while same < min(len(leaves), len(standing)) and leaves[same] == standing[same]:
+            same += 1
+        if same == len(leaves) == len(standing) and not self._raw:
+            return
+        cursor = QTextCursor(self._document)
+        cursor.beginEditBlock()
+        if self._grows(standing, leaves, same):
+            self._grow_code(standing[-1], leaves[-1])
+            self._placed[-1].leaf = leaves[-1]
+        else:
+            if self._raw and same == len(standing):
+                same = max(0, same - 1)  # what was added raw stands in the last leaf
+            self._take_away(n_settled + same)
+            for leaf in leaves[same:]:
+                self._place(leaf)
+        cursor.endEditBlock()
+
+    def append_raw(self, text: str) -> None:
+        """Add text as it is; the next `draw` lays it out."""
+        cursor = QTextCursor(self._document)
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.insertText(text, self._look.span(Span(""), Leaf("paragraph"), muted=self._muted))
+        self._raw = True
+
+    def code(self, target: str) -> str:
+        """Return the code that a block's word for copying stands for; empty for another link."""
+        place = target.removeprefix(COPY)
+        if not target.startswith(COPY) or not place.isdecimal():
+            return ""
+        return self._placed[int(place)].leaf.text if int(place) < len(self._placed) else ""
+
+    def _grows(self, standing: list[Leaf], leaves: list[Leaf], same: int) -> bool:
+        """Tell whether nothing happened but that the open code at the end got longer."""
+        if self._raw or not (same + 1 == len(leaves) == len(standing)):
+            return False
+        old, new = standing[-1], leaves[-1]
+        return (
+            old.kind == new.kind == "code"
+            and not new.closed
+            and old.language == new.language
+            and new.text.startswith(old.text)
+        )
+
+    def _take_away(self, count: int) -> None:
+        """Take every leaf from the `count`th on out of the document."""
+        if count >= len(self._placed) and not self._raw:
+            return
+        first = self._placed[count] if count < len(self._placed) else None
+        at, fresh = (first.at, first.fresh) if first else (0, True)
+        cursor = QTextCursor(self._document)
+        cursor.setPosition(at)
+        cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+        cursor.removeSelectedText()
+        del self._placed[count:]
+        self._fresh = fresh
+        self._raw = False
+
+    def _place(self, leaf: Leaf) -> None:
+        cursor = QTextCursor(self._document)
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        before = self._placed[-1].leaf if self._placed else None
+        self._placed.append(_Placed(leaf, cursor.position(), fresh=self._fresh))
+        if leaf.kind in ("code", "table"):
+            place = self._place_code if leaf.kind == "code" else self._place_table
+            place(cursor, leaf)
+            self._fresh = True
+            return
+        form = self._block(leaf, before)
+        if self._fresh:
+            cursor.setBlockFormat(form)
+            cursor.setBlockCharFormat(QTextCharFormat())
+        else:
+            cursor.insertBlock(form, QTextCharFormat())
+        self._fresh = False
+        if leaf.kind == "maths":
+            cursor.insertText(leaf.text.replace("\n", "\u2028"), self._look.mono())
+            return
+        if leaf.marker:
+            plain = self._look.span(Span(""), leaf, muted=self._muted)
+            cursor.insertText(f"{leaf.marker}\t", plain)
+        for span in leaf.spans:
+            cursor.insertText(span.text, self._look.span(span, leaf, muted=self._muted))
+
+    def _block(self, leaf: Leaf, before: Leaf | None) -> QTextBlockFormat:
+        form = QTextBlockFormat()
+        form.setLineHeight(140, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        near = leaf.tight and before is not None and before.depth > 0
+        if before is not None:
+            form.setTopMargin(3 if near else GAP_PX + (4 if leaf.kind == "heading" else 0))
+        deep = min(leaf.depth, MOST_NESTED) * INDENT_PX + min(leaf.quoted, MOST_NESTED) * INDENT_PX
+        if leaf.kind == "maths":
+            deep += INDENT_PX
+        form.setLeftMargin(deep)
+        if leaf.marker:
+            form.setTextIndent(-INDENT_PX)
+            form.setTabPositions([QTextOption.Tab(INDENT_PX, QTextOption.TabType.LeftTab)])
+        if leaf.kind == "rule":
+            form.setProperty(
+                QTextFormat.Property.BlockTrailingHorizontalRulerWidth.value,
+                QTextLength(QTextLength.Type.PercentageLength, 100),
+            )
+        return form
+
+    def _table_format(self, leaf: Leaf) -> QTextTableFormat:
+        form = QTextTableFormat()
+        form.setBorder(0)
+        form.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_None)
+        form.setCellSpacing(0)
+        form.setCellPadding(0)
+        form.setTopMargin(GAP_PX if len(self._placed) > 1 else 0)
+        form.setBottomMargin(GAP_PX)
+        form.setLeftMargin(min(leaf.depth + leaf.quoted, MOST_NESTED) * INDENT_PX)
+        return form
+
+    def _place_code(self, cursor: QTextCursor, leaf: Leaf) -> None:
+        form = self._table_format(leaf)
+        form.setWidth(QTextLength(QTextLength.Type.PercentageLength, 100))
+        table = cursor.insertTable(2, 2, form)
+        table.mergeCells(1, 0, 1, 2)
+        small = self._look.small()
+        self._chrome(table, 0, leaf.language or "text", small)
+        link = QTextCharFormat(small)
+        link.setAnchor(True)
+        link.setAnchorHref(f"{COPY}{len(self._placed) - 1}")
+        link.setForeground(QColor(self._look.theme.accent))
+        link.setToolTip("Copy this code")
+        self._chrome(table, 1, "Copy", link)
+        cell = table.cellAt(1, 0)
+        cell.setFormat(_padded(10, 2, 10, 10, self._look.theme.raised))
+        inside = cell.firstCursorPosition()
+        inside.setBlockFormat(_lines(125))
+        self._write_code(inside, leaf.text, leaf)
+
+    def _chrome(self, table: QTextTable, column: int, text: str, form: QTextCharFormat) -> None:
+        cell = table.cellAt(0, column)
+        cell.setFormat(_padded(10, 6, 10, 2, self._look.theme.raised))
+        inside = cell.firstCursorPosition()
+        block = QTextBlockFormat()
+        block.setProperty(CHROME, True)
+        if column:
+            block.setAlignment(Qt.AlignmentFlag.AlignRight)
+        inside.setBlockFormat(block)
+        inside.insertText(text, form)
+
+    def _grow_code(self, old: Leaf, new: Leaf) -> None:
+        """Add to the open code at the end; its last line is coloured anew, the others stay."""
+        cursor = QTextCursor(self._document)
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.movePosition(QTextCursor.MoveOperation.PreviousCharacter)
+        begun = old.text.rpartition("\n")[2]
+        cursor.movePosition(
+            QTextCursor.MoveOperation.PreviousCharacter,
+            QTextCursor.MoveMode.KeepAnchor,
+            _utf16_length(begun),
+        )
+        cursor.removeSelectedText()
+        self._write_code(cursor, new.text[len(old.text) - len(begun) :], new)
+
+    def _write_code(self, cursor: QTextCursor, text: str, leaf: Leaf) -> None:
+        lexer = _lexer(leaf.language)
+        if lexer is None:
+            cursor.insertText(text, self._look.mono())
+            return
+        for kind, piece in _coloured(lexer, text, by_line=not leaf.closed):
+            cursor.insertText(piece, self._look.code(kind))
+
+    def _place_table(self, cursor: QTextCursor, leaf: Leaf) -> None:
+        columns = max((len(row) for row in leaf.rows), default=0)
+        if not columns:
+            return
+        table = cursor.insertTable(len(leaf.rows), columns, self._table_format(leaf))
+        line = QColor(self._look.theme.border)
+        head = Leaf("paragraph", quoted=leaf.quoted)
+        for y, row in enumerate(leaf.rows):
+            for x, spans in enumerate(row):
+                cell = table.cellAt(y, x)
+                form = _padded(0 if x == 0 else 8, 4, 8, 4)
+                form.setBottomBorder(1)
+                form.setBottomBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+                form.setBottomBorderBrush(QBrush(line))
+                cell.setFormat(form)
+                inside = cell.firstCursorPosition()
+                for span in spans:
+                    look = self._look.span(span, head, muted=self._muted)
+                    if y == 0:
+                        look = QTextCharFormat(look)
+                        look.setFontWeight(QFont.Weight.DemiBold)
+                    inside.insertText(span.text, look)
+
+
+def _padded(left: int, top: int, right: int, bottom: int, ground: str = "") -> QTextTableCellFormat:
+    form = QTextTableCellFormat()
+    form.setLeftPadding(left)
+    form.setTopPadding(top)
+    form.setRightPadding(right)
+    form.setBottomPadding(bottom)
+    if ground:
+        form.setBackground(QBrush(QColor(ground)))
+    return form
+
+
+def _lines(height_pct: int) -> QTextBlockFormat:
+    form = QTextBlockFormat()
+    form.setLineHeight(height_pct, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+    return form
+
+
+def _utf16_length(text: str) -> int:
+    """Return how many positions Qt gives a text."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _lexer(language: str) -> "Lexer | None":
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language else None
+    except ClassNotFound:
+        return None
+
+
+def _coloured(lexer: "Lexer", text: str, *, by_line: bool) -> Iterator[tuple[object, str]]:
+    """Yield stretches of code with their kind; line by line while its end is still open."""
+    for part in text.splitlines(keepends=True) if by_line else (text,):
+        yield from lexer.get_tokens(part)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The chat pane: transcript, composer, conversations and options."""

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""One message of the chat: who said it, its text, what it took, and what can be done with it."""
+
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from rigpanel.ui.markdown_page import Look
+from rigpanel.ui.panes.chat.figures import author, note_of, reasoning_title
+from rigpanel.ui.panes.chat.message_text import MessageText
+from rigpanel.ui.panes.chat.talk import Said
+from rigpanel.ui.widgets import button, column, label, named, rename, shrinkable
+
+BEFORE, AFTER = (
+    "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+    "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+)
+
+
+class MessageView(QFrame):
+    """A person's words or a reply; a reply may still be streaming."""
+
+    resized = Signal(int)
+    """The message's key: it needs another height."""
+    edit_requested = Signal(int)
+    again_requested = Signal(int)
+    branch_requested = Signal(int, int)
+    """The message's key and -1 for the branch before it, 1 for the one after."""
+
+    def __init__(self, said: Said, look: Look, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.said = said
+        self._look = look
+        by_person = said.role == "user"
+        if by_person:
+            named(self, "bubble")
+        rows = column(margins=(12, 8, 12, 10) if by_person else (12, 4, 12, 4), spacing=4)
+        self.setLayout(rows)
+        rows.addLayout(self._head())
+        self.fold: QPushButton | None = None
+        self.thoughts: MessageText | None = None
+        self.browser = MessageText(look)
+        self.browser.setAccessibleName(f"Message of {author(said)}")
+        rows.addWidget(self.browser)
+        self._note: QLabel = label("", "muted")
+        rows.addWidget(self._note)
+        self._note.hide()
+        self.take()
+
+    @property
+    def note(self) -> str:
+        """The line under the text."""
+        return self._note.text()
+
+    @property
+    def note_tip(self) -> str:
+        """What stands in the line's tooltip."""
+        return self._note.toolTip()
+
+    def shown_text(self) -> str:
+        """Return the text as a reader sees it."""
+        return self.browser.toPlainText()
+
+    def take(self) -> None:
+        """Show the message as it is now."""
+        said = self.said
+        if said.role == "user":
+            self.browser.set_plain(said.text)
+        else:
+            self.browser.set_markdown(said.text, whole=said.finished)
+            self.browser.setVisible(bool(said.text))
+            self._take_thoughts()
+        note, tip, error = note_of(said)
+        rename(self._note, "error" if error else "muted")
+        self._note.setText(note)
+        self._note.setToolTip(tip)
+        self._note.setVisible(bool(note))
+        self._again.setVisible(said.role == "assistant" and said.finished)
+        self._copy.setVisible(bool(said.text))
+
+    def set_branches(self, place: int, count: int) -> None:
+        """Show which of the branches that begin here this one is."""
+        shown = count > 1
+        for part in (self._before, self._which, self._after):
+            part.setVisible(shown)
+        self._which.setText(f"{place + 1}/{count}")
+        self._before.setEnabled(place > 0)
+        self._after.setEnabled(place + 1 < count)
+
+    def set_look(self, look: Look) -> None:
+        """Draw in another theme."""
+        self._look = look
+        self.browser.set_look(look)
+        if self.thoughts is not None:
+            self.thoughts.set_look(look)
+
+    def height_at(self, width: int) -> int:
+        """Return the height the message takes at a width."""
+        layout = self.layout()
+        assert layout is not None  # noqa: S101 - it was set when the view was made
+        layout.invalidate()
+        return layout.totalHeightForWidth(width)
+
+    def has_selection(self) -> bool:
+        """Tell whether the reader holds something of it."""
+        texts = [self.browser] + ([self.thoughts] if self.thoughts else [])
+        return any(text.textCursor().hasSelection() for text in texts)
+
+    def has_focus(self) -> bool:
+        """Tell whether the keys go to a part of it."""
+        focused = QApplication.focusWidget()
+        return focused is not None and self.isAncestorOf(focused)
+
+    def first_stop(self) -> QWidget:
+        """Return what Tab reaches first."""
+        return self._before
+
+    def last_stop(self) -> QWidget:
+        """Return what Tab reaches last."""
+        return self.browser
+
+    def event(self, event: QEvent) -> bool:
+        """Say when a part of it wants another height."""
+        if (
+            event.type() == QEvent.Type.LayoutRequest
+            and self.height_at(self.width()) != self.height()
+        ):
+            self.resized.emit(self.said.key)
+        return super().event(event)
+
+    @Slot()
+    def copy(self) -> None:
+        """Put the message on the clipboard as it was written."""
+        QGuiApplication.clipboard().setText(self.said.text)
+
+    @Slot()
+    def toggle_thoughts(self) -> None:
+        """Open what the model thought before it answered, or fold it away."""
+        self.said.thoughts_open = not self.said.thoughts_open
+        self._take_thoughts()
+        self.resized.emit(self.said.key)
+
+    def _head(self) -> QHBoxLayout:
+        head = QHBoxLayout()
+        head.setSpacing(10)
+        who = shrinkable(named(QLabel(author(self.said)), "section"))
+        who.setTextFormat(Qt.TextFormat.PlainText)
+        who.setToolTip(author(self.said))
+        head.addWidget(who, 1)
+        self._before = self._tool(BEFORE, "The branch before this one", self._go_before)
+        self._which = named(QLabel(), "muted")
+        self._after = self._tool(AFTER, "The branch after this one", self._go_after)
+        self._again = self._tool("Regenerate", "Answer again, as a branch beside this one")
+        self._again.clicked.connect(self._ask_again)
+        edit = self._tool("Edit", "Write it anew, as a branch beside this one", self._ask_edit)
+        if self.said.role != "user":
+            edit.hide()
+        what = "this message" if self.said.role == "user" else "this reply as Markdown"
+        self._copy = self._tool("Copy", f"Copy {what}", self.copy)
+        for part in (self._before, self._which, self._after, self._again, edit, self._copy):
+            head.addWidget(part)
+        self.set_branches(0, 1)
+        return head
+
+    def _tool(self, text: str, tip: str, slot: object = None) -> QPushButton:
+        made = button(text, "quiet", tip)
+        made.setAccessibleName(tip)
+        if slot is not None:
+            made.clicked.connect(slot)
+        return made
+
+    def _take_thoughts(self) -> None:
+        said = self.said
+        if not said.reasoning:
+            return
+        layout = self.layout()
+        assert layout is not None  # noqa: S101 - it was set when the view was made
+        if self.fold is None:
+            self.fold = button("", "quiet", "What the model thought before it answered")
+            self.fold.clicked.connect(self.toggle_thoughts)
+            self.thoughts = MessageText(self._look, muted=True)
+            self.thoughts.setAccessibleName("What the model thought")
+            layout.insertWidget(1, self.fold, 0, Qt.AlignmentFlag.AlignLeft)  # type: ignore[attr-defined]
+            layout.insertWidget(2, self.thoughts)  # type: ignore[attr-defined]
+        assert self.thoughts is not None  # noqa: S101 - made together with the fold
+        arrow = "▾" if said.thoughts_open else "▸"
+        self.fold.setText(f"{arrow} {reasoning_title(said)}")
+        if said.thoughts_open:
+            self.thoughts.set_markdown(said.reasoning, whole=said.finished or bool(said.text))
+        self.thoughts.setVisible(said.thoughts_open)
+
+    @Slot()
+    def _ask_edit(self) -> None:
+        self.edit_requested.emit(self.said.key)
+
+    @Slot()
+    def _ask_again(self) -> None:
+        self.again_requested.emit(self.said.key)
+
+    @Slot()
+    def _go_before(self) -> None:
+        self.branch_requested.emit(self.said.key, -1)
+
+    @Slot()
+    def _go_after(self) -> None:
+        self.branch_requested.emit(self.said.key, 1)
