@@ -17,6 +17,8 @@ from rigpanel.ui.maths import plan_maths
 WEB = ("http://", "https://")
 MOST_NESTED = 8
 """Lists and quotations deeper than this are not moved in further."""
+MOST_PARSED = 100
+"""The parser leaves out what is nested deeper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Leaf:
 
 def make_parser() -> MarkdownIt:
     """Return a parser of CommonMark with tables; HTML stays text, images are not fetched."""
-    markdown = MarkdownIt("commonmark", {"html": False})
+    markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": MOST_PARSED})
     markdown.enable(["table", "strikethrough"])
     markdown.disable("image")
     plan_maths(markdown)
@@ -84,6 +86,8 @@ class MarkdownReader:
         tokens = self._parser.parse(tail, self._environment)
         starts = [i for i, t in enumerate(tokens) if t.level == 0 and t.nesting >= 0 and t.map]
         lines = tail.split("\n")
+        if starts and (tokens[starts[-1]].map or [0])[0] == len(lines) - 1:
+            starts.pop()  # its first line goes on, and may yet belong to what stands above
         leaves = list(_leaves(tokens, lines))
         if len(starts) > 1:
             last = tokens[starts[-1]]

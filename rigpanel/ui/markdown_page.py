@@ -138,8 +138,8 @@ class MarkdownPage:
         self._reader = MarkdownReader(look.parser)
         self._placed: list[_Placed] = []
         self._fresh = True
-        self._raw = False
-        """Whether text stands at the end that has not been read as Markdown."""
+        self._raw_from: int | None = None
+        """Where text begins that has not been read as Markdown."""
 
     @property
     def changing_from(self) -> int:
@@ -153,16 +153,17 @@ class MarkdownPage:
         same = 0
         while same < min(len(leaves), len(standing)) and leaves[same] == standing[same]:
             same += 1
-        if same == len(leaves) == len(standing) and not self._raw:
+        if same == len(leaves) == len(standing) and self._raw_from is None:
             return
         cursor = QTextCursor(self._document)
         cursor.beginEditBlock()
+        if self._raw_from is not None:
+            self._cut(self._raw_from)
+            self._raw_from = None
         if self._grows(standing, leaves, same):
             self._grow_code(standing[-1], leaves[-1])
             self._placed[-1].leaf = leaves[-1]
         else:
-            if self._raw and same == len(standing):
-                same = max(0, same - 1)  # what was added raw stands in the last leaf
             self._take_away(n_settled + same)
             for leaf in leaves[same:]:
                 self._place(leaf)
@@ -172,8 +173,9 @@ class MarkdownPage:
         """Add text as it is; the next `draw` lays it out."""
         cursor = QTextCursor(self._document)
         cursor.movePosition(QTextCursor.MoveOperation.End)
+        if self._raw_from is None:
+            self._raw_from = cursor.position()
         cursor.insertText(text, self._look.span(Span(""), Leaf("paragraph"), muted=self._muted))
-        self._raw = True
 
     def code(self, target: str) -> str:
         """Return the code that a block's word for copying stands for; empty for another link."""
@@ -184,7 +186,7 @@ class MarkdownPage:
 
     def _grows(self, standing: list[Leaf], leaves: list[Leaf], same: int) -> bool:
         """Tell whether nothing happened but that the open code at the end got longer."""
-        if self._raw or not (same + 1 == len(leaves) == len(standing)):
+        if not (same + 1 == len(leaves) == len(standing)):
             return False
         old, new = standing[-1], leaves[-1]
         return (
@@ -196,17 +198,16 @@ class MarkdownPage:
 
     def _take_away(self, count: int) -> None:
         """Take every leaf from the `count`th on out of the document."""
-        if count >= len(self._placed) and not self._raw:
-            return
-        first = self._placed[count] if count < len(self._placed) else None
-        at, fresh = (first.at, first.fresh) if first else (0, True)
+        if count < len(self._placed):
+            self._cut(self._placed[count].at)
+            self._fresh = self._placed[count].fresh
+            del self._placed[count:]
+
+    def _cut(self, at: int) -> None:
         cursor = QTextCursor(self._document)
         cursor.setPosition(at)
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
-        del self._placed[count:]
-        self._fresh = fresh
-        self._raw = False
 
     def _place(self, leaf: Leaf) -> None:
         cursor = QTextCursor(self._document)

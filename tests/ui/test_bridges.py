@@ -106,7 +106,7 @@ def test_a_failed_reply_gives_its_text_then_the_sentence(run: Run, failure: Exce
     async def work() -> None:
         bridge = EngineBridge(Broken(failure))
         order: list[str] = []
-        bridge.text_ready.connect(lambda text, _n: order.append(text))
+        bridge.text_ready.connect(lambda piece: order.append(piece.text))
         bridge.reply_failed.connect(order.append)
         await heard(bridge.reply_failed, lambda: bridge.send(HELLO))
         assert order[0] == "Half a "
@@ -162,7 +162,7 @@ def test_a_real_reply_streams_in_frames_and_shades_its_phases(run: Run, tmp_path
         pieces: list[tuple[str, int]] = []
         bridge.load_progressed.connect(progress.append)
         bridge.status_changed.connect(lambda status: states.append(status.state))
-        bridge.text_ready.connect(lambda text, n_gen: pieces.append((text, n_gen)))
+        bridge.text_ready.connect(lambda piece: pieces.append((piece.text, piece.n_gen)))
         settings = LoadSettings(model, n_ctx=512, n_gpu_layers=0)
         loaded = await heard(bridge.model_loaded, lambda: bridge.load(settings))
         assert loaded.settings == settings

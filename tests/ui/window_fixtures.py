@@ -103,7 +103,8 @@ class ScriptedEngine(Engine):
         self.put(EngineStatus(EngineState.READY, loaded(LoadSettings(Path("/models/70b.gguf")))))
 
     def die(self, sentence: str) -> None:
-        self.put(EngineStatus(EngineState.STOPPED, None, sentence, ("last line",)))
+        settings = None if self._status.model is None else self._status.model.settings
+        self.put(EngineStatus(EngineState.STOPPED, None, sentence, ("last line",), settings))
         self.events.put_nowait(EngineDiedError(sentence))
 
     def add_listener(self, listener: Callable[[EngineStatus], None]) -> None:

@@ -14,7 +14,7 @@ from rigpanel.chat.conversation import Conversation, Message, ReplyRecord
 from rigpanel.chat.store import ConversationStore
 from rigpanel.errors import RigpanelError
 from rigpanel.storage import StorageError
-from rigpanel.ui.panes.chat.talk import Said, Talk
+from rigpanel.ui.panes.chat.talk import Said, Talk, root_of
 
 RETRY_MS = 3000
 
@@ -65,7 +65,7 @@ class Keeper(QObject):
         """Begin a conversation in the file."""
 
         def done(made: Conversation) -> None:
-            talk.stored, talk.root = made.info.id, made.leaf
+            talk.stored, talk.root = made.info.id, made.leaf  # its system message, if any
 
         self._put(_Job(lambda: self._store.create(talk.title, talk.system), done))
 
@@ -111,8 +111,8 @@ class Keeper(QObject):
     def set_system(self, talk: Talk) -> None:
         """Keep another system prompt."""
 
-        def done(message: Message | None) -> None:
-            talk.root = None if message is None else message.id
+        def done(conversation: Conversation) -> None:
+            talk.root = root_of(conversation)
 
         text = talk.system
         self._put(_Job(lambda: self._store.set_system(self._id(talk), text), done))

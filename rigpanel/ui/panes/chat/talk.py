@@ -58,11 +58,11 @@ class Talk:
         talk = cls()
         talk.title = conversation.info.title
         talk.stored = conversation.info.id
+        talk.root = root_of(conversation)
+        if talk.root is not None:
+            talk.system = conversation.messages[talk.root].text
         for message in conversation.messages.values():
-            if message.role == "system" and message.parent is None:
-                talk.system, talk.root = message.text, message.id
-        for message in conversation.messages.values():
-            if message.id != talk.root:
+            if message.role != "system":
                 talk._take(message)
         talk.leaf = conversation.leaf if conversation.leaf in talk.said else None
         return talk
@@ -114,7 +114,7 @@ class Talk:
         self._put(
             Said(
                 key=message.id,
-                parent=None if message.parent == self.root else message.parent,
+                parent=message.parent if message.parent in self.said else None,
                 role=message.role,
                 text=message.text,
                 reasoning=message.reasoning,
@@ -125,3 +125,9 @@ class Talk:
                 n_ctx=settings.n_ctx if settings else None,
             )
         )
+
+
+def root_of(conversation: Conversation) -> int | None:
+    """Return the id of the system message of the branch shown, if it begins with one."""
+    path = conversation.path()
+    return path[0].id if path and path[0].role == "system" else None

@@ -244,6 +244,8 @@ class Transcript(QAbstractScrollArea):
                 break
             for key in unknown:
                 self._heights[key] = self._made(key).height_at(self._width)
+        for key in self._keys[low:high]:
+            self._made(key)  # one that had been let go of, its height known
         return top, low, high
 
     def _made(self, key: int) -> MessageView:

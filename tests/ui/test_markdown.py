@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Markdown: read piece by piece as it would be whole, LaTeX and HTML left as they are."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PySide6.QtGui import QTextDocument
+from pytestqt.qtbot import QtBot
+
+from rigpanel.ui.markdown import Leaf, MarkdownReader, make_parser
+from rigpanel.ui.markdown_page import Look, MarkdownPage
+from rigpanel.ui.theme import DARK
+
+PIECES = (
+    "word ", "**bold** ", "*it", "*", "`code`", "`", "\n", "\n\n", "# ", "- ", "  - ", "1. ",
+    "> ", "```", "```python\n", "def f():\n    return 1\n", "| a | b |\n|---|---|\n", "| 1 | 2 |\n",
+    "$x_1$ ", "$$\n", r"\[", r"\]", r"\(a_b\) ", "<b>", "[l](http://x.y)", "[r]: http://a.b\n",
+    "---\n", "===\n", "    ", "\t", "é𝄞", "|", "~~", "!",
+)  # fmt: skip
+PARSER = make_parser()
+texts = st.lists(st.sampled_from(PIECES), max_size=30)
+
+
+def whole(text: str) -> list[Leaf]:
+    return MarkdownReader(PARSER).read(text, whole=True)[1]
+
+
+def shown(leaves: list[Leaf]) -> str:
+    return "\n".join(leaf.text or "".join(span.text for span in leaf.spans) for leaf in leaves)
+
+
+@given(texts)
+def test_a_text_read_as_it_grows_reads_as_it_does_whole(pieces: list[str]) -> None:
+    reader = MarkdownReader(PARSER)
+    leaves: list[Leaf] = []
+    grown = list(itertools.accumulate(pieces)) or [""]
+    for text in grown:
+        stands, more = reader.read(text, whole=text is grown[-1])
+        leaves[stands:] = more
+    assert leaves == whole(grown[-1])
+
+
+@pytest.fixture(scope="module")
+def look(qapp: object) -> Look:
+    return Look(DARK)
+
+
+def test_a_page_drawn_as_it_grows_looks_as_it_does_whole(look: Look) -> None:
+    for number in range(len(PIECES)):
+        pieces = [PIECES[(number * 7 + at * at) % len(PIECES)] for at in range(40)]
+        grown, document = QTextDocument(), QTextDocument()
+        page = MarkdownPage(grown, look)
+        for text in itertools.accumulate(pieces):
+            page.draw(text, whole=False)
+            if len(text) % 3 == 0:
+                page.append_raw("raw")
+        page.draw("".join(pieces), whole=True)
+        MarkdownPage(document, look).draw("".join(pieces), whole=True)
+        assert grown.toPlainText() == document.toPlainText()
+        assert grown.blockCount() == document.blockCount()
+
+
+def test_only_the_end_of_a_growing_text_is_drawn_anew(look: Look) -> None:
+    document = QTextDocument()
+    page = MarkdownPage(document, look)
+    text = "A paragraph.\n\n```python\nx = 1\n```\n\n- one\n- two\n\nThe last"
+    page.draw(text, whole=False)
+    document.documentLayout()  # without one nothing is told
+    changed: list[int] = []
+    document.contentsChange.connect(lambda at, *_: changed.append(at))
+    page.draw(text + " one", whole=False)
+    assert min(changed) >= document.toPlainText().index("The last") - 1
+
+
+def test_open_code_grows_by_its_last_line(look: Look) -> None:
+    document = QTextDocument()
+    page = MarkdownPage(document, look)
+    text = "```python\n" + "x = 'text'  # remark\n" * 400
+    page.draw(text, whole=False)
+    document.documentLayout()
+    gone: list[int] = []
+    document.contentsChange.connect(lambda _at, less, _more: gone.append(less))
+    page.draw(text + "y = 1", whole=False)
+    page.draw(text + "y = 12\nz", whole=False)
+    assert max(gone) < 60
+    page.draw(text + "y = 12\nz\n```\nend", whole=True)
+    assert document.toPlainText().endswith("y = 12\nz\nend")
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        r"$a_1 * b_2 * c_3$",
+        r"$\frac{a}{b} \, dx$",
+        r"\(x_i \cdot y_i\)",
+        r"\[ \sum_{i=1}^{n} x_i \]",
+        "$$\n\\begin{aligned}\n- a_1 &= b \\\\\n# c\n\\end{aligned}\n$$",
+        "\\[\nE = mc^2\n\n\\text{and} 1\n\\]",
+    ],
+)
+def test_latex_is_left_as_it_was_written(latex: str) -> None:
+    leaves = whole(f"Before.\n\n{latex}\n\nAfter *it*.")
+    assert latex.replace("\n", "") in shown(leaves[1:-1]).replace("\n", "")
+    assert shown(leaves[-1:]) == "After it."
+
+
+def test_prices_are_no_formulas() -> None:
+    (leaf,) = whole("It costs $5, *not* $6 or $7.")
+    assert shown([leaf]) == "It costs $5, not $6 or $7."
+    assert [span.text for span in leaf.spans if span.italic] == ["not"]
+
+
+def test_html_stays_text_and_no_image_is_fetched() -> None:
+    leaves = whole("<img src='http://x/y.png'> ![i](http://x/y.png)\n\n<script>1</script>")
+    assert shown(leaves) == "<img src='http://x/y.png'> !i\n<script>1</script>"
+
+
+def test_lists_quotations_and_tables_are_leaves_with_their_depth() -> None:
+    leaves = whole("3. a\n   - b\n\n> q\n\n| x |\n|---|\n| **y** |")
+    first, second, quote, table = leaves
+    assert (first.marker, first.depth) == ("3.", 1)
+    assert (second.marker, second.depth) == ("•", 2)
+    assert quote.quoted == 1
+    assert [[span.text for cell in row for span in cell] for row in table.rows] == [["x"], ["y"]]
+
+
+def test_nesting_without_end_does_no_harm(qtbot: QtBot, look: Look) -> None:
+    document = QTextDocument()
+    deep = "\n".join("  " * depth + "- x" for depth in range(40)) + "\n\n" + "> " * 60 + "q"
+    MarkdownPage(document, look).draw(deep, whole=True)
+    assert "q" in document.toPlainText()
