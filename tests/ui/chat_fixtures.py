@@ -49,8 +49,8 @@ class Chat:
     def write(self, text: str) -> None:
         QTest.keyClicks(self.pane.composer, text)
 
-    def press(self, key: Qt.Key, *more: Qt.KeyboardModifier) -> None:
-        QTest.keyClick(self.pane.composer, key, *more)
+    def press(self, key: Qt.Key) -> None:
+        QTest.keyClick(self.pane.composer, key)
 
     async def ask(self, text: str) -> None:
         asked = len(self.engine.requests)

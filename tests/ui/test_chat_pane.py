@@ -282,7 +282,7 @@ def anchors(browser: QTextBrowser) -> list[str]:
             href = fragments.fragment().charFormat().anchorHref()
             if href:
                 found.append(href)
-            fragments += 1  # type: ignore[operator,misc]
+            fragments += 1
         block = block.next()
     return found
 

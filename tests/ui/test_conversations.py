@@ -180,7 +180,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(
 
         monkeypatch.setattr(chat.storage, "submit", refusing)
         await chat.turn("two", "second")
-        await until(lambda: chat.pane.foot.disk.isVisible(), "it was told")
+        await until(chat.pane.foot.disk.isVisible, "it was told")
         assert "The disk is full." in chat.pane.foot.disk.text()
         await chat.turn("three", "third")
         assert chat.reply == "third"

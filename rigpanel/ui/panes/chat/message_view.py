@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One message of the chat: who said it, its text, what it took, and what can be done with it."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
@@ -31,6 +33,8 @@ class MessageView(QFrame):
         super().__init__(parent)
         self.said = said
         self._look = look
+        self._again: QPushButton | None = None
+        self._switch: tuple[QPushButton, QLabel, QPushButton] | None = None
         by_person = said.role == "user"
         if by_person:
             named(self, "bubble")
@@ -75,17 +79,20 @@ class MessageView(QFrame):
         self._note.setText(note)
         self._note.setToolTip(tip)
         self._note.setVisible(bool(note))
-        self._again.setVisible(said.role == "assistant" and said.finished)
+        if self._again is not None:
+            self._again.setVisible(said.finished)
         self._copy.setVisible(bool(said.text))
 
     def set_branches(self, place: int, count: int) -> None:
         """Show which of the branches that begin here this one is."""
-        shown = count > 1
-        for part in (self._before, self._which, self._after):
-            part.setVisible(shown)
-        self._which.setText(f"{place + 1}/{count}")
-        self._before.setEnabled(place > 0)
-        self._after.setEnabled(place + 1 < count)
+        if count < 2:
+            return
+        if self._switch is None:
+            self._switch = self._make_switch()
+        before, which, after = self._switch
+        which.setText(f"{place + 1}/{count}")
+        before.setEnabled(place > 0)
+        after.setEnabled(place + 1 < count)
 
     def set_look(self, look: Look) -> None:
         """Draw in another theme."""
@@ -113,7 +120,7 @@ class MessageView(QFrame):
 
     def first_stop(self) -> QWidget:
         """Return what Tab reaches first."""
-        return self._before
+        return self._copy if self._switch is None else self._switch[0]
 
     def last_stop(self) -> QWidget:
         """Return what Tab reaches last."""
@@ -147,26 +154,35 @@ class MessageView(QFrame):
         who.setTextFormat(Qt.TextFormat.PlainText)
         who.setToolTip(author(self.said))
         head.addWidget(who, 1)
-        self._before = self._tool(BEFORE, "The branch before this one", self._go_before)
-        self._which = named(QLabel(), "muted")
-        self._after = self._tool(AFTER, "The branch after this one", self._go_after)
-        self._again = self._tool("Regenerate", "Answer again, as a branch beside this one")
-        self._again.clicked.connect(self._ask_again)
-        edit = self._tool("Edit", "Write it anew, as a branch beside this one", self._ask_edit)
-        if self.said.role != "user":
-            edit.hide()
-        what = "this message" if self.said.role == "user" else "this reply as Markdown"
+        self._tools = QHBoxLayout()
+        self._tools.setSpacing(10)
+        head.addLayout(self._tools)
+        what = "this reply as Markdown"
+        if self.said.role == "user":
+            what = "this message"
+            edit = "Write it anew, as a branch beside this one"
+            self._tools.addWidget(self._tool("Edit", edit, self._ask_edit))
+        else:
+            again = "Answer again, as a branch beside this one"
+            self._again = self._tool("Regenerate", again, self._ask_again)
+            self._tools.addWidget(self._again)
         self._copy = self._tool("Copy", f"Copy {what}", self.copy)
-        for part in (self._before, self._which, self._after, self._again, edit, self._copy):
-            head.addWidget(part)
-        self.set_branches(0, 1)
+        self._tools.addWidget(self._copy)
         return head
 
-    def _tool(self, text: str, tip: str, slot: object = None) -> QPushButton:
+    def _make_switch(self) -> tuple[QPushButton, QLabel, QPushButton]:
+        """Return the two ways to the branches beside this one, and the count between them."""
+        before = self._tool(BEFORE, "The branch before this one", self._go_before)
+        after = self._tool(AFTER, "The branch after this one", self._go_after)
+        made = (before, named(QLabel(), "muted"), after)
+        for place, part in enumerate(made):
+            self._tools.insertWidget(place, part)
+        return made
+
+    def _tool(self, text: str, tip: str, slot: Callable[[], None]) -> QPushButton:
         made = button(text, "quiet", tip)
         made.setAccessibleName(tip)
-        if slot is not None:
-            made.clicked.connect(slot)
+        made.clicked.connect(slot)
         return made
 
     def _take_thoughts(self) -> None:

@@ -95,6 +95,7 @@ class SamplingForm(QWidget):
         self._add_texts(more)
         self._more.hide()
         rows.addWidget(self._more)
+        self.show_sampling(self._sampling)
 
     @property
     def sampling(self) -> Sampling:

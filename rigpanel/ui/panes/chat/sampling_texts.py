@@ -34,13 +34,13 @@ def _number_of(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def _stops(text: str) -> tuple[str, ...]:
-    return tuple(_unescaped(line) for line in text.splitlines() if line)
+def _each_line(text: str) -> tuple[str, ...]:
+    return tuple(_unescaped(line) for line in text.split("\n") if line)
 
 
 def _biases(text: str) -> tuple[TokenBias, ...]:
     biases = []
-    for line in filter(str.strip, text.splitlines()):
+    for line in filter(str.strip, text.split("\n")):
         word, equals, number = line.rpartition("=")
         try:
             bias = float(number)
@@ -57,7 +57,7 @@ def _unless_blank(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
 
 
 def _unescaped(line: str) -> str:
@@ -92,8 +92,16 @@ TEXTS = (
         "Stop strings",
         "one a line; \\n is a new line",
         "A reply ends before the first of these.",
-        _stops,
+        _each_line,
         lambda sampling: "\n".join(map(_escaped, sampling.stop)),
+    ),
+    TextParameter(
+        "dry_sequence_breakers",
+        "DRY breakers",
+        "one a line; \\n is a new line",
+        "DRY does not look for repetitions across these.",
+        _each_line,
+        lambda sampling: "\n".join(map(_escaped, sampling.dry_sequence_breakers)),
     ),
     TextParameter(
         "logit_bias",

@@ -97,7 +97,7 @@ class Transcript(QAbstractScrollArea):
         for key in list(self._views):
             self._drop(key)
         self._heights, self._guesses = {}, {}
-        self.show_messages([])
+        self._keys, self._place = [], {}
 
     def add(self, key: int) -> None:
         """Add a message at the end and go there."""

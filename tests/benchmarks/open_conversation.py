@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Opening a conversation of 2000 messages against one of 20: from the click to the painted pane.
+
+Run: python -m tests.benchmarks.open_conversation [--rounds N] [--platform offscreen]
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import qasync
+from PySide6.QtWidgets import QApplication
+
+from rigpanel.chat.conversation import ReplyRecord
+from rigpanel.chat.presets import PresetStore
+from rigpanel.chat.store import ConversationStore
+from rigpanel.engine.messages import Sampling
+from rigpanel.engine.process_engine import ProcessEngine
+from rigpanel.engine.sampling import PRESETS
+from rigpanel.storage import Storage
+from rigpanel.ui.bridges import EngineBridge, WatchBridge
+from rigpanel.ui.panes.chat.pane import ChatPane
+from rigpanel.ui.panes.chat.shelf import Shelf
+from rigpanel.ui.theme_apply import apply_theme
+from tests.ui.window_fixtures import STATS
+
+AIM_RATIO = 2.0
+SHORT, LONG = 20, 2000
+PARAGRAPH = "Some **words** with `code` and a $x_1$ in them, as a reply has. " * 6
+REPLY = (
+    f"{PARAGRAPH}\n\n```python\nfor card in cards:\n    print(card.watts)\n```\n\n- one\n- two\n"
+)
+
+
+async def fill(store: ConversationStore, count: int) -> int:
+    """Return the id of a new conversation of so many messages."""
+    made = await asyncio.wrap_future(store.create(f"{count} messages"))
+    parent: int | None = None
+    record = ReplyRecord(STATS, None, Sampling())
+    for number in range(count):
+        reply = bool(number % 2)
+        added = await asyncio.wrap_future(
+            store.add(
+                made.info.id,
+                parent,
+                "assistant" if reply else "user",
+                REPLY if reply else f"Question {number}",
+                finished=not reply,
+            )
+        )
+        parent = added.id
+        if reply:
+            await asyncio.wrap_future(store.finish(parent, record))
+    return made.info.id
+
+
+async def open_once(pane: ChatPane, conversation: int, count: int) -> float:
+    """Return the seconds until the conversation's end is painted."""
+    pane.session._recent.clear()
+    shown = asyncio.Event()
+    pane.session.path_changed.connect(shown.set)
+    begun_s = time.perf_counter()
+    pane.session.open(conversation)
+    await shown.wait()
+    pane.session.path_changed.disconnect(shown.set)
+    assert len(pane.session.talk.said) == count  # noqa: S101 - else it is another that is shown
+    pane.grab()
+    took_s = time.perf_counter() - begun_s
+    pane.new_chat()
+    await asyncio.sleep(0.05)
+    return took_s
+
+
+async def run(home: Path, rounds: int) -> int:
+    """Open both in turn and print the ratio of the medians."""
+    storage = Storage(home / "bench.sqlite3")
+    store = ConversationStore(storage)
+    engine = EngineBridge(ProcessEngine())
+    shelf = Shelf(store, PresetStore(storage, PRESETS))
+    window_theme = apply_theme(QApplication.instance(), "dark")  # type: ignore[arg-type]
+    pane = ChatPane(engine, WatchBridge(), window_theme, shelf)
+    pane.resize(640, 900)
+    pane.show()
+    ids = {count: await fill(store, count) for count in (SHORT, LONG)}
+    took_s: dict[int, list[float]] = {SHORT: [], LONG: []}
+    for number in range(rounds + 1):
+        for count, conversation in ids.items():
+            seconds = await open_once(pane, conversation, count)
+            if number:  # the first round imports and fills caches
+                took_s[count].append(seconds)
+    short, long = (statistics.median(took_s[count]) for count in (SHORT, LONG))
+    print(f"{SHORT} messages: {short * 1000:.1f} ms, {LONG} messages: {long * 1000:.1f} ms")
+    print(f"ratio {long / short:.2f} (aim: at most {AIM_RATIO})")
+    await engine.shutdown()
+    storage.close(5.0)
+    pane.deleteLater()
+    return 0 if long / short <= AIM_RATIO else 1
+
+
+def main() -> int:
+    """Measure offscreen, unless told otherwise."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--platform", default="offscreen", help="Qt platform plugin")
+    options = parser.parse_args()
+    os.environ["QT_QPA_PLATFORM"] = options.platform
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["RIGPANEL_HOME"] = folder
+        app = QApplication(["rigpanel"])
+        loop = qasync.QEventLoop(app)
+        asyncio.set_event_loop(loop)
+        with loop:
+            status: int = loop.run_until_complete(run(Path(folder), options.rounds))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
