@@ -4,13 +4,16 @@
 import bisect
 import itertools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPoint, QRect, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QPushButton, QWidget
 
-from rigpanel.ui.panes.chat.message_view import MessageView
 from rigpanel.ui.widgets import button, named
+
+if TYPE_CHECKING:
+    from rigpanel.ui.panes.chat.message_view import MessageView
 
 COLUMN_PX = 860
 """Lines longer than this are hard to read."""
@@ -29,7 +32,7 @@ class Transcript(QAbstractScrollArea):
 
     def __init__(
         self,
-        make: Callable[[int], MessageView],
+        make: "Callable[[int], MessageView]",
         guess: Callable[[int, int], int],
         parent: QWidget | None = None,
     ) -> None:
@@ -75,7 +78,7 @@ class Transcript(QAbstractScrollArea):
         return self._at_end
 
     @property
-    def views(self) -> list[MessageView]:
+    def views(self) -> "list[MessageView]":
         """The messages that are laid out now, oldest first."""
         return [self._views[key] for key in self._keys if key in self._views]
 
@@ -107,7 +110,7 @@ class Transcript(QAbstractScrollArea):
         self._follow(at_end=True)
         self._arrange()
 
-    def view(self, key: int) -> MessageView | None:
+    def view(self, key: int) -> "MessageView | None":
         """Return a message's view, if it is laid out."""
         return self._views.get(key)
 
@@ -123,7 +126,7 @@ class Transcript(QAbstractScrollArea):
         self._heights.pop(key, None)
         self._arrange()
 
-    def reveal(self, key: int) -> MessageView:
+    def reveal(self, key: int) -> "MessageView":
         """Bring a message's beginning into view and return its view."""
         self._follow(at_end=False)
         self._anchor = (self._place[key], -GAP_PX)
@@ -248,7 +251,7 @@ class Transcript(QAbstractScrollArea):
             self._made(key)  # one that had been let go of, its height known
         return top, low, high
 
-    def _made(self, key: int) -> MessageView:
+    def _made(self, key: int) -> "MessageView":
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = self._make(key)
@@ -281,7 +284,7 @@ class Transcript(QAbstractScrollArea):
         if not self._at_end:
             self._set_anchor(top)
 
-    def _stays(self, key: int, view: MessageView) -> bool:
+    def _stays(self, key: int, view: "MessageView") -> bool:
         return key == self._pinned or view.has_selection() or view.has_focus()
 
     def _drop(self, key: int) -> None:
