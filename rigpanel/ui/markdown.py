@@ -84,6 +84,9 @@ class MarkdownReader:
         n_settled = len(self._settled)
         tail = text[self._from :]
         tokens = self._parser.parse(tail, self._environment)
+        if whole and self._from and self._environment.get("references"):
+            self._from, self._settled = 0, []  # what a name stands for may have come after it
+            return self.read(text, whole=True)
         starts = [i for i, t in enumerate(tokens) if t.level == 0 and t.nesting >= 0 and t.map]
         lines = tail.split("\n")
         if starts and (tokens[starts[-1]].map or [0])[0] == len(lines) - 1:

@@ -2,14 +2,14 @@
 """A chat pane on an engine that does as the test says, with a real file to keep things in."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
 from rigpanel.chat.conversation import Conversation
 from rigpanel.chat.presets import PresetStore
@@ -28,8 +28,8 @@ from tests.ui.window_fixtures import STATS, ScriptedEngine, play, until
 class Chat:
     """One pane and everything around it."""
 
-    def __init__(self, qtbot: QtBot, home: Path) -> None:
-        self._qtbot = qtbot
+    def __init__(self, home: Path) -> None:
+        self._panes: list[ChatPane] = []
         self.storage = Storage(home / "chat.sqlite3", busy_timeout_s=0.2)
         self.store = ConversationStore(self.storage)
         self.shelf = Shelf(self.store, PresetStore(self.storage, PRESETS))
@@ -41,10 +41,21 @@ class Chat:
     def open_pane(self) -> ChatPane:
         """Open a pane as a start of the panel does."""
         pane = ChatPane(self.bridge, self.watch, DARK, self.shelf)
-        self._qtbot.addWidget(pane)
+        self._panes.append(pane)
         pane.resize(520, 600)
         pane.show()
         return pane
+
+    def close(self) -> None:
+        """End the file's thread, then let Qt's objects go on this thread, not on another one's."""
+        assert self.storage.close(10.0)
+        for pane in self._panes:
+            pane.close()
+            pane.deleteLater()
+        self.bridge.deleteLater()
+        self.watch.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        gc.collect()
 
     def write(self, text: str) -> None:
         QTest.keyClicks(self.pane.composer, text)
@@ -101,7 +112,7 @@ Scenario = Callable[[Chat], Coroutine[Any, Any, None]]
 
 
 def run(chat: Chat, qapp: QApplication, scenario: Scenario) -> None:
-    """Run a scenario on Qt's loop, then end the engine and the file."""
+    """Run a scenario on Qt's loop, then end the engine."""
 
     async def whole() -> None:
         try:
@@ -109,6 +120,5 @@ def run(chat: Chat, qapp: QApplication, scenario: Scenario) -> None:
         finally:
             chat.bridge.cancel()  # what a scenario leaves under way
             await chat.bridge.shutdown()
-            assert chat.storage.close(10.0)
 
     play(qapp, whole())

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library.demo_model import DemoShape, write_demo_model
+from tests.ui.chat_fixtures import Chat
 from tests.ui.loader import Loader, MakeLoader
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -58,3 +59,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model of six layers, trained on 16384 tokens."""
     shape = DemoShape(n_embd=64, n_layer=6, n_vocab=512, n_ctx_train=16384)
     return write_demo_model(tmp_path_factory.mktemp("models") / "six-layers.gguf", shape)
+
+
+@pytest.fixture
+def chat(qapp: QApplication, tmp_path: Path) -> Iterator[Chat]:
+    """A chat pane on a scripted engine and a real file."""
+    chat = Chat(tmp_path)
+    yield chat
+    chat.close()

@@ -3,7 +3,6 @@
 
 import dataclasses
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,11 +20,6 @@ from tests.ui.chat_fixtures import Chat, run
 from tests.ui.window_fixtures import until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", r"raise\(\)")
-
-
-@pytest.fixture
-def chat(qtbot: QtBot, tmp_path: Path) -> Chat:
-    return Chat(qtbot, tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from PySide6.QtCore import QMimeData, QObject, QPointF, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QDropEvent, QGuiApplication, QTextCursor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton, QTextBrowser, QWidget
-from pytestqt.qtbot import QtBot
 
 from rigpanel.engine.messages import (
     ChatMessage,
@@ -30,11 +29,6 @@ from tests.ui.chat_fixtures import Chat, run
 from tests.ui.window_fixtures import STATS, snapshot, tick, until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", r"raise\(\)")
-
-
-@pytest.fixture
-def chat(qtbot: QtBot, tmp_path: Path) -> Chat:
-    return Chat(qtbot, tmp_path)
 
 
 def test_without_a_model_it_says_what_to_do_and_sends_nothing(chat: Chat) -> None:

@@ -12,7 +12,6 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit
-from pytestqt.qtbot import QtBot
 
 from rigpanel.engine.messages import EngineState, TextGenerated, WhenFull
 from rigpanel.engine.sampling import PRESETS
@@ -23,11 +22,6 @@ from tests.ui.chat_fixtures import Chat, run
 from tests.ui.window_fixtures import until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", r"raise\(\)")
-
-
-@pytest.fixture
-def chat(qtbot: QtBot, tmp_path: Path) -> Chat:
-    return Chat(qtbot, tmp_path)
 
 
 def titles(drawer: ConversationList) -> list[str]:

@@ -3,7 +3,6 @@
 
 import asyncio
 import itertools
-from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -29,11 +28,9 @@ def long_talk(count: int = COUNT) -> Talk:
     return talk
 
 
-@pytest.fixture
-def chat(qtbot: QtBot, tmp_path: Path) -> Chat:
-    chat = Chat(qtbot, tmp_path)
+@pytest.fixture(autouse=True)
+def _long_conversation(chat: Chat) -> None:
     chat.pane.session._show(long_talk())
-    return chat
 
 
 def top_words(chat: Chat) -> tuple[str, int]:
