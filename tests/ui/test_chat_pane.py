@@ -371,8 +371,8 @@ def test_energy_of_each_card_is_measured_over_the_reply(chat: Chat, qapp: QAppli
                     dataclasses.replace(card, energy_j=self.joules * (card.index + 1))
                     for card in cards.cards
                 )
-                now = tick(dataclasses.replace(cards, gpus=gpus), at_s=time.monotonic())
-                chat.watch.on_tick(now)
+                rig = dataclasses.replace(cards, gpus=gpus, simulated=False)
+                chat.watch.on_tick(tick(rig, at_s=time.monotonic()))
 
         rig = Rig()
         chat.watch.reading_wanted.connect(rig.read)
@@ -397,12 +397,19 @@ def test_energy_that_is_not_known_is_left_out_with_the_reason(
     async def scenario(chat: Chat) -> None:
         chat.engine.make_ready()
         await chat.ask("why")
-        chat.watch.on_tick(tick(snapshot(2), at_s=time.monotonic()))
+        real = dataclasses.replace(snapshot(2), simulated=False)
+        chat.watch.on_tick(tick(real, at_s=time.monotonic()))
         await chat.answer("So.")
-        chat.watch.on_tick(tick(snapshot(2), at_s=time.monotonic() + 3))
+        chat.watch.on_tick(tick(real, at_s=time.monotonic() + 3))
         await until(lambda: "took" in chat.last.note_tip, "the reason was told")
         assert "J/token" not in chat.note
         assert chat.last.note_tip.startswith("No energy: the cards were read over 3.")
+        await chat.ask("and")
+        chat.watch.on_tick(tick(snapshot(2), at_s=time.monotonic()))
+        await chat.answer("Then.")
+        chat.watch.on_tick(tick(snapshot(2), at_s=time.monotonic()))
+        await until(lambda: "simulated" in chat.last.note_tip, "the reason was told")
+        assert "J/token" not in chat.note
 
     run(chat, qapp, scenario)
 

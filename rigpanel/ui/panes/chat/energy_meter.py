@@ -59,7 +59,9 @@ class EnergyMeter(QObject):
         took_s = self._ended_s - self._begun_s
         read_s = tick.monotonic_s - self._first.monotonic_s
         energy = energy_by_card(self._first.snapshot, tick.snapshot)
-        if abs(read_s - took_s) > SLACK_S + SLACK_SHARE * took_s:
+        if tick.snapshot.simulated:
+            self._tell((), "No energy: the rig is simulated.")
+        elif abs(read_s - took_s) > SLACK_S + SLACK_SHARE * took_s:
             self._tell(
                 (),
                 f"No energy: the cards were read over {read_s:.1f} s, the reply took "

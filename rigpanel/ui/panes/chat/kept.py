@@ -21,7 +21,6 @@ class KeptChat:
     conversation: int | None = None
     sampling: Sampling = Sampling()  # noqa: RUF009 - frozen
     when_full: WhenFull = WhenFull.STOP
-    list_open: bool = False
 
 
 def read_kept(path: Path) -> KeptChat:
@@ -32,7 +31,7 @@ def read_kept(path: Path) -> KeptChat:
     except (OSError, ValueError, RecursionError):
         return KeptChat()
     right = isinstance(kept.draft, str) and isinstance(kept.conversation, int | None)
-    return kept if right and isinstance(kept.list_open, bool) else KeptChat()
+    return kept if right else KeptChat()
 
 
 def write_kept(path: Path, kept: KeptChat) -> None:

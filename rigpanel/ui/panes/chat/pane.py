@@ -484,7 +484,6 @@ class ChatPane(QWidget):
             self.session.talk.stored,
             self.session.sampling,
             self.session.when_full,
-            self._list is not None and not self._list.isHidden(),
         )
         if kept == self._kept:
             return

@@ -225,6 +225,11 @@ class ChatSession(QObject):
         self._meter.begin()
         self._engine.send(ChatRequest(turns, self.sampling, self.when_full))
 
+    def _on_cards(self) -> bool:
+        return self._model is None or any(
+            not use.device.startswith("CPU") for use in self._model.devices
+        )
+
     def _changed(self, said: Said) -> None:
         if self.talk.said.get(said.key) is said:
             self.said_changed.emit(said.key)
@@ -304,7 +309,9 @@ class ChatSession(QObject):
         self._keep_text(reply)
         if self._keeper is not None:
             self._keeper.finish(reply, record, note)
-        if record is not None:
+        if record is not None and not self._on_cards():
+            reply.energy_missing = "No energy: the model does not run on the cards."
+        elif record is not None:
             reply.energy_missing = "The cards are being read …"
             self._energy_of = reply
             self._meter.end()
