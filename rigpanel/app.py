@@ -134,6 +134,8 @@ class Panel(QObject):
     @Slot()
     def _started(self) -> None:
         self._garbage = GarbageCollector(self)
+        for problem in self._storage.problems:
+            self.window.chat_pane.tell(problem)
 
     @Slot()
     def quit(self) -> None:

@@ -20,6 +20,9 @@ MOST_NESTED = 8
 MOST_PARSED = 100
 """The parser leaves out what is nested deeper."""
 
+PART_LINES = 40
+LISTS = ("bullet_list_open", "ordered_list_open")
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -55,6 +58,8 @@ class Leaf:
     rows: tuple[tuple[tuple[Span, ...], ...], ...] = ()
     closed: bool = True
     """Whether the code's closing fence has come."""
+    goes_on: bool = False
+    """Whether it is a further part of the code above it."""
 
 
 def make_parser() -> MarkdownIt:
@@ -74,6 +79,8 @@ class MarkdownReader:
         self._environment: dict[str, Any] = {}
         self._from = 0
         """Where the last block that may still change begins."""
+        self._number: int | None = None
+        """The next number of the list that began before."""
         self._settled: list[Leaf] = []
 
     def read(self, text: str, *, whole: bool) -> tuple[int, list[Leaf]]:
@@ -85,38 +92,90 @@ class MarkdownReader:
         tail = text[self._from :]
         tokens = self._parser.parse(tail, self._environment)
         if whole and self._from and self._environment.get("references"):
-            self._from, self._settled = 0, []  # what a name stands for may have come after it
+            # What a name stands for may have come after it.
+            self._from, self._number, self._settled = 0, None, []
             return self.read(text, whole=True)
-        starts = [i for i, t in enumerate(tokens) if t.level == 0 and t.nesting >= 0 and t.map]
         lines = tail.split("\n")
-        if starts and (tokens[starts[-1]].map or [0])[0] == len(lines) - 1:
-            starts.pop()  # its first line goes on, and may yet belong to what stands above
-        leaves = list(_leaves(tokens, lines))
-        if len(starts) > 1:
-            last = tokens[starts[-1]]
-            assert last.map is not None  # noqa: S101 - that is what starts were chosen by
-            done = list(_leaves(tokens[: starts[-1]], lines))
-            self._settled += done
-            self._from += sum(len(line) + 1 for line in lines[: last.map[0]])
+        leaves = list(_leaves(tokens, lines, self._number))
+        self._settle(tokens, lines)
         if whole:
-            leaves = [replace(leaf, closed=True) for leaf in leaves]
+            leaves = [replace(leaf, closed=True) for leaf in _joined(leaves)]
         return n_settled, leaves
 
+    def _settle(self, tokens: Sequence[Token], lines: list[str]) -> None:
+        """Take what more text cannot change out of what is read the next time."""
+        starts = [i for i, t in enumerate(tokens) if t.level == 0 and t.nesting >= 0 and t.map]
+        items: list[int] = []
+        if starts and tokens[starts[-1]].type in LISTS:
+            after = range(starts[-1], len(tokens))
+            items = [i for i in after if tokens[i].level == 1 and tokens[i].nesting == 1]
+        cuts = starts + items[1:]
+        if cuts and _line_of(tokens[cuts[-1]]) == len(lines) - 1:
+            cuts.pop()  # its first line goes on, and may yet belong to what stands above
+        if len(cuts) < 2:
+            return
+        cut = cuts[-1]
+        self._settled += _leaves(tokens[:cut], lines, self._number)
+        if cut in items and tokens[starts[-1]].type == "ordered_list_open":
+            first = self._number if starts[-1] == 0 else None
+            begins = _first_number(tokens[starts[-1]]) if first is None else first
+            self._number = begins + items.index(cut)
+        else:
+            self._number = None
+        self._from += sum(len(line) + 1 for line in lines[: _line_of(tokens[cut])])
 
-def _leaves(tokens: Sequence[Token], lines: list[str]) -> Iterator[Leaf]:
-    """Yield the leaves of a stream of tokens."""
-    walk = _Walk(lines)
+
+def _line_of(token: Token) -> int:
+    return token.map[0] if token.map else 0
+
+
+def _first_number(token: Token) -> int:
+    return int(token.attrs.get("start", 1))
+
+
+def _leaves(
+    tokens: Sequence[Token], lines: list[str], first_number: int | None = None
+) -> Iterator[Leaf]:
+    """Yield the leaves of a stream of tokens.
+
+    `first_number` is that of a list which has been begun in what is settled.
+    """
+    walk = _Walk(lines, first_number)
     for place, token in enumerate(tokens):
         leaf = walk.take(token, tokens[place - 1])
-        if leaf is not None:
+        if leaf is None:
+            continue
+        if leaf.kind == "code" and not leaf.closed:
+            yield from _parts(leaf)
+        else:
             yield leaf
+
+
+def _parts(code: Leaf) -> Iterator[Leaf]:
+    """Yield code that still grows in parts, so that only the last of them is laid out anew."""
+    lines = code.text.split("\n")
+    for begin in range(0, len(lines), PART_LINES):
+        text = "\n".join(lines[begin : begin + PART_LINES])
+        yield replace(code, text=text, marker=code.marker if begin == 0 else "", goes_on=begin > 0)
+
+
+def _joined(leaves: list[Leaf]) -> list[Leaf]:
+    """Return leaves with the parts of code in one."""
+    joined: list[Leaf] = []
+    for leaf in leaves:
+        if leaf.goes_on:
+            joined[-1] = replace(joined[-1], text=f"{joined[-1].text}\n{leaf.text}")
+        else:
+            joined.append(leaf)
+    return joined
 
 
 class _Walk:
     """Where in lists, quotations and tables a stream of tokens is."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], first_number: int | None) -> None:
         self._lines = lines
+        self._first_number = first_number
         self._quoted = 0
         self._numbers: list[int | None] = []
         """The next number of each list it is in; None for one with dots."""
@@ -144,9 +203,11 @@ class _Walk:
     def _enter_or_leave(self, token: Token) -> None:
         kind = token.type
         if kind == "bullet_list_open":
+            self._first_number = None
             self._numbers.append(None)
         elif kind == "ordered_list_open":
-            self._numbers.append(int(token.attrs.get("start", 1)))
+            given, self._first_number = self._first_number, None
+            self._numbers.append(_first_number(token) if given is None else given)
         elif kind in ("bullet_list_close", "ordered_list_close"):
             self._numbers.pop()
         elif kind == "list_item_open":

@@ -182,7 +182,12 @@ class MarkdownPage:
         place = target.removeprefix(COPY)
         if not target.startswith(COPY) or not place.isdecimal():
             return ""
-        return self._placed[int(place)].leaf.text if int(place) < len(self._placed) else ""
+        lines: list[str] = []
+        for placed in self._placed[int(place) :]:
+            if lines and not placed.leaf.goes_on:
+                break
+            lines.append(placed.leaf.text)
+        return "\n".join(lines)
 
     def _grows(self, standing: list[Leaf], leaves: list[Leaf], same: int) -> bool:
         """Tell whether nothing happened but that the open code at the end got longer."""
@@ -192,7 +197,7 @@ class MarkdownPage:
         return (
             old.kind == new.kind == "code"
             and not new.closed
-            and old.language == new.language
+            and (old.language, old.goes_on) == (new.language, new.goes_on)
             and new.text.startswith(old.text)
         )
 
@@ -269,6 +274,13 @@ class MarkdownPage:
     def _place_code(self, cursor: QTextCursor, leaf: Leaf) -> None:
         form = self._table_format(leaf)
         form.setWidth(QTextLength(QTextLength.Type.PercentageLength, 100))
+        form.setBottomMargin(GAP_PX if leaf.closed else 0)
+        if leaf.goes_on:
+            form.setTopMargin(0)
+            cell = cursor.insertTable(1, 1, form).cellAt(0, 0)
+            cell.setFormat(_padded(10, 0, 10, 0, self._look.theme.raised))
+            self._write_lines(cell.firstCursorPosition(), leaf)
+            return
         table = cursor.insertTable(2, 2, form)
         table.mergeCells(1, 0, 1, 2)
         small = self._look.small()
@@ -280,10 +292,13 @@ class MarkdownPage:
         link.setToolTip("Copy this code")
         self._chrome(table, 1, "Copy", link)
         cell = table.cellAt(1, 0)
-        cell.setFormat(_padded(10, 2, 10, 10, self._look.theme.raised))
-        inside = cell.firstCursorPosition()
-        inside.setBlockFormat(_lines(125))
-        self._write_code(inside, leaf.text, leaf)
+        below = 10 if leaf.closed else 0
+        cell.setFormat(_padded(10, 2, 10, below, self._look.theme.raised))
+        self._write_lines(cell.firstCursorPosition(), leaf)
+
+    def _write_lines(self, cursor: QTextCursor, leaf: Leaf) -> None:
+        cursor.setBlockFormat(_lines(125))
+        self._write_code(cursor, leaf.text, leaf)
 
     def _chrome(self, table: QTextTable, column: int, text: str, form: QTextCharFormat) -> None:
         cell = table.cellAt(0, column)

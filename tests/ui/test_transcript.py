@@ -93,7 +93,7 @@ def test_the_bar_leads_anywhere_and_what_is_seen_fills_the_view(chat: Chat) -> N
     bar = transcript.verticalScrollBar()
     for share in (0.5, 0.1, 0.9, 0.33):
         bar.setValue(round(bar.maximum() * share))
-        views = chat.pane.views
+        views = [view for view in chat.pane.views if abs(view.y()) < 3000]
         assert views[0].y() <= 12
         assert views[-1].y() + views[-1].height() >= transcript.viewport().height() - 12
         for above, below in itertools.pairwise(views):

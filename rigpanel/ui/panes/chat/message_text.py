@@ -72,6 +72,8 @@ class MessageText(QTextBrowser):
 
     def set_markdown(self, text: str, *, whole: bool = True) -> None:
         """Show a text that begins with what is shown already; `whole` when it will not grow."""
+        if text == self._text and whole == self._whole and not self._plain:
+            return
         added = text[len(self._text) :]
         self._text, self._whole = text, whole
         if self._later.isActive() and not whole:

@@ -178,6 +178,10 @@ class ChatPane(QWidget):
         if replies:
             QGuiApplication.clipboard().setText(replies[-1].text)
 
+    def tell(self, sentence: str) -> None:
+        """Say what is wrong with what is kept."""
+        self.foot.tell(sentence)
+
     @property
     def saved(self) -> bool:
         """Whether everything has been brought to disk."""
@@ -430,15 +434,20 @@ class ChatPane(QWidget):
 
     @Slot(int)
     def _take_added(self, key: int) -> None:
-        if key == self.session.talk.leaf:
+        talk = self.session.talk
+        if talk.said[key].parent == self.transcript.last:
             self.transcript.add(key)
-            self.head.show_title(self.session.talk.title)
+            self.head.show_title(talk.title)
             self._enable()
+        else:
+            self._show_path()
 
     @Slot(int)
     def _take_changed(self, key: int) -> None:
         view = self.transcript.view(key)
-        if view is not None:
+        if view is None:
+            self.transcript.refit(key)
+        else:
             view.take()
             self.transcript.refit_now(key)
 

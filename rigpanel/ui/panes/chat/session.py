@@ -39,7 +39,7 @@ class ChatSession(QObject):
     path_changed = Signal()
     """Another branch or another conversation is shown."""
     said_added = Signal(int)
-    """A message has been added at the end of the branch that is shown."""
+    """A message has been added, maybe as another branch; it ends the branch that is shown."""
     said_changed = Signal(int)
     """Key of a message of the open conversation that reads otherwise now."""
     used_changed = Signal(int)
@@ -116,7 +116,6 @@ class ChatSession(QObject):
     def edit(self, key: int, text: str) -> None:
         """Send a message as another branch beside one that was sent before."""
         self._ask(self.talk.said[key].parent, text)
-        self.path_changed.emit()
 
     def regenerate(self, key: int) -> None:
         """Have a message answered again, as another branch."""
@@ -124,7 +123,6 @@ class ChatSession(QObject):
         if asked is None or not self.can_send():
             return
         self._answer(asked)
-        self.path_changed.emit()
 
     def choose(self, key: int, step: int) -> None:
         """Show the branch before (-1) or after (1) the one that passes through a message."""

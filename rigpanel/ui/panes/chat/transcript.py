@@ -82,6 +82,11 @@ class Transcript(QAbstractScrollArea):
         """The messages that are laid out now, oldest first."""
         return [self._views[key] for key in self._keys if key in self._views]
 
+    @property
+    def last(self) -> int | None:
+        """Key of the last message; None where there is none."""
+        return self._keys[-1] if self._keys else None
+
     def show_messages(self, keys: list[int]) -> None:
         """Show other messages, from their end on."""
         staying = set(keys)
@@ -91,7 +96,7 @@ class Transcript(QAbstractScrollArea):
         self._guesses = {k: h for k, h in self._guesses.items() if k in staying}
         self._keys = list(keys)
         self._place = {key: place for place, key in enumerate(self._keys)}
-        self._pinned = None
+        self._pinned = self.last
         self._follow(at_end=True)
         self._arrange()
 
