@@ -6,14 +6,11 @@ Run: python -m tests.benchmarks.open_conversation [--rounds N] [--platform offsc
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import qasync
 from PySide6.QtWidgets import QApplication
 
 from rigpanel.chat.conversation import ReplyRecord
@@ -27,6 +24,7 @@ from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.theme_apply import apply_theme
+from tests.benchmarks.on_qt import measure_on_qt
 from tests.ui.window_fixtures import STATS
 
 AIM_RATIO = 2.0
@@ -76,13 +74,13 @@ async def open_once(pane: ChatPane, conversation: int, count: int) -> float:
     return took_s
 
 
-async def run(home: Path, rounds: int) -> int:
+async def run(app: QApplication, home: Path, rounds: int) -> int:
     """Open both in turn and print the ratio of the medians."""
     storage = Storage(home / "bench.sqlite3")
     store = ConversationStore(storage)
     engine = EngineBridge(ProcessEngine())
     shelf = Shelf(store, PresetStore(storage, PRESETS))
-    window_theme = apply_theme(QApplication.instance(), "dark")  # type: ignore[arg-type]
+    window_theme = apply_theme(app, "dark")
     pane = ChatPane(engine, WatchBridge(), window_theme, shelf)
     pane.resize(640, 900)
     pane.show()
@@ -108,15 +106,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--platform", default="offscreen", help="Qt platform plugin")
     options = parser.parse_args()
-    os.environ["QT_QPA_PLATFORM"] = options.platform
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["RIGPANEL_HOME"] = folder
-        app = QApplication(["rigpanel"])
-        loop = qasync.QEventLoop(app)
-        asyncio.set_event_loop(loop)
-        with loop:
-            status: int = loop.run_until_complete(run(Path(folder), options.rounds))
-    return status
+    return measure_on_qt(options.platform, lambda app, home: run(app, home, options.rounds))
 
 
 if __name__ == "__main__":

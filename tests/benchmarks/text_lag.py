@@ -8,12 +8,9 @@ Run: python -m tests.benchmarks.text_lag [--tokens N] [--code] [--platform offsc
 
 import argparse
 import asyncio
-import os
 import sys
-import tempfile
 import time
 
-import qasync
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication
 
@@ -22,6 +19,7 @@ from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.theme_apply import apply_theme
 from tests.benchmarks.event_loop_delay import Heart, percentile
+from tests.benchmarks.on_qt import measure_on_qt
 from tests.ui.window_fixtures import STATS, ScriptedEngine
 
 RATE_TPS = 200
@@ -118,16 +116,10 @@ def main() -> int:
     parser.add_argument("--code", action="store_true", help="one block of code without an end")
     parser.add_argument("--platform", default="offscreen", help="Qt platform plugin")
     options = parser.parse_args()
-    os.environ["QT_QPA_PLATFORM"] = options.platform
     pieces, begin = (CODE, "```python\n") if options.code else (WORDS, "# Reply\n\n")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["RIGPANEL_HOME"] = folder
-        app = QApplication(["rigpanel"])
-        loop = qasync.QEventLoop(app)
-        asyncio.set_event_loop(loop)
-        with loop:
-            status: int = loop.run_until_complete(run(app, options.tokens, pieces, begin))
-    return status
+    return measure_on_qt(
+        options.platform, lambda app, _home: run(app, options.tokens, pieces, begin)
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def form(qtbot: QtBot) -> SamplingForm:
 
 
 def options(chat: Chat) -> ChatOptions:
-    chat.pane.toggle_options()
+    chat.pane.drawers.toggle_options()
     (drawer,) = chat.pane.findChildren(ChatOptions)
     return drawer
 
@@ -160,7 +160,7 @@ def test_what_is_chosen_holds_from_the_next_message_on(chat: Chat, qapp: QApplic
         QTest.keyClicks(drawer.system, "Be brief.")
         drawer.form.numbers["top_k"].setValue(5)
         drawer.when_full.setCurrentIndex(1)
-        chat.pane.toggle_options()
+        chat.pane.drawers.toggle_options()
         await chat.ask("why")
         request = chat.engine.requests[0]
         assert request.messages == (ChatMessage("system", "Be brief."), ChatMessage("user", "why"))

@@ -496,7 +496,7 @@ def test_escape_leaves_an_edit_and_a_drawer(chat: Chat, qapp: QApplication) -> N
         chat.press(Qt.Key.Key_Escape)
         assert not chat.pane.foot.editing.isVisible()
         assert chat.pane.composer.toPlainText() == ""
-        chat.pane.toggle_options()
+        chat.pane.drawers.toggle_options()
         focused = QApplication.focusWidget()
         assert focused is not None
         assert not chat.pane.composer.isVisible()

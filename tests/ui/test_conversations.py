@@ -18,6 +18,7 @@ from rigpanel.engine.sampling import PRESETS
 from rigpanel.storage import StorageError
 from rigpanel.ui.panes.chat import keeper
 from rigpanel.ui.panes.chat.conversations import ConversationList
+from rigpanel.ui.panes.chat.options import ChatOptions
 from tests.ui.chat_fixtures import Chat, run
 from tests.ui.window_fixtures import until, words_in
 
@@ -29,9 +30,20 @@ def titles(drawer: ConversationList) -> list[str]:
 
 
 async def open_drawer(chat: Chat, *expected: str) -> ConversationList:
-    chat.pane.toggle_list()
+    chat.pane.drawers.toggle_list()
     (drawer,) = chat.pane.findChildren(ConversationList)
     await until(lambda: titles(drawer) == list(expected), "the list was read")
+    return drawer
+
+
+async def one_in_drawer(chat: Chat) -> ConversationList:
+    """Have a conversation, and choose it in the drawer."""
+    chat.engine.make_ready()
+    await chat.turn("About fans", "They turn.")
+    await chat.saved()
+    drawer = await open_drawer(chat, "About fans")
+    drawer.list.setFocus()
+    drawer.list.setCurrentRow(0)
     return drawer
 
 
@@ -65,12 +77,7 @@ def test_conversations_are_listed_searched_opened_and_gone_on_with(
 
 def test_a_deleted_conversation_comes_back(chat: Chat, qapp: QApplication) -> None:
     async def scenario(chat: Chat) -> None:
-        chat.engine.make_ready()
-        await chat.turn("About fans", "They turn.")
-        await chat.saved()
-        drawer = await open_drawer(chat, "About fans")
-        drawer.list.setFocus()
-        drawer.list.setCurrentRow(0)
+        drawer = await one_in_drawer(chat)
         QTest.keyClick(drawer.list, Qt.Key.Key_Delete)
         await until(lambda: titles(drawer) == [], "it is gone")
         assert "Deleted." in words_in(drawer)
@@ -84,18 +91,13 @@ def test_a_deleted_conversation_comes_back(chat: Chat, qapp: QApplication) -> No
 
 def test_it_is_renamed_in_the_list_and_above_the_chat(chat: Chat, qapp: QApplication) -> None:
     async def scenario(chat: Chat) -> None:
-        chat.engine.make_ready()
-        await chat.turn("About fans", "They turn.")
-        await chat.saved()
-        drawer = await open_drawer(chat, "About fans")
-        drawer.list.setFocus()
-        drawer.list.setCurrentRow(0)
+        drawer = await one_in_drawer(chat)
         drawer.rename_current()
         (line,) = drawer.list.viewport().findChildren(QLineEdit)
         line.setText("Fans and ducts")
         QTest.keyClick(line, Qt.Key.Key_Return)
         await until(lambda: titles(drawer) == ["Fans and ducts"], "the list says so")
-        chat.pane.toggle_list()
+        chat.pane.drawers.toggle_list()
         assert "Fans and ducts" in words_in(chat.pane.head)
         QTest.keyClick(chat.pane.composer, Qt.Key.Key_F2)
         focused = QApplication.focusWidget()
@@ -194,11 +196,12 @@ def test_conversation_draft_and_choices_are_there_at_the_next_start(
         chat.engine.make_ready()
         await chat.turn("one", "first")
         chat.pane.session.set_system("Be brief.")
-        chat.pane.toggle_options()
-        chat.pane._chat_options().when_full.setCurrentIndex(1)
-        chat.pane._chat_options().preset.setCurrentText("creative")
-        chat.pane._chat_options().preset.activated.emit(2)
-        chat.pane.toggle_options()
+        chat.pane.drawers.toggle_options()
+        (drawer,) = chat.pane.findChildren(ChatOptions)
+        drawer.when_full.setCurrentIndex(1)
+        drawer.preset.setCurrentText("creative")
+        drawer.preset.activated.emit(2)
+        chat.pane.drawers.toggle_options()
         chat.write("half a tho")
         await chat.saved()
         chat.pane.keep_now()

@@ -14,11 +14,12 @@ from PySide6.QtGui import (
     QResizeEvent,
     QShortcut,
 )
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from rigpanel import paths
-from rigpanel.engine.messages import EngineState, EngineStatus, Sampling, WhenFull
+from rigpanel.engine.messages import EngineState, EngineStatus
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
+from rigpanel.ui.panes.chat.drawers import Drawers
 from rigpanel.ui.panes.chat.find_bar import FindBar
 from rigpanel.ui.panes.chat.foot import ChatFoot
 from rigpanel.ui.panes.chat.head import ChatHead
@@ -27,17 +28,12 @@ from rigpanel.ui.panes.chat.session import ChatSession
 from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.panes.chat.transcript import COLUMN_PX, Transcript
 from rigpanel.ui.theme import Theme
-from rigpanel.ui.widgets import centred, column, label, named
+from rigpanel.ui.widgets import centred, column, label
 
 if TYPE_CHECKING:
     from rigpanel.ui.markdown_page import Look
-    from rigpanel.ui.panes.chat.conversations import ConversationList
     from rigpanel.ui.panes.chat.message_view import MessageView
-    from rigpanel.ui.panes.chat.options import ChatOptions
 
-DRAWER_PX = 264
-SIDE_BY_SIDE_FROM_PX = 640
-"""Where the pane is narrower, an open drawer takes the place of the chat."""
 KEEP_MS = 500
 KEPT_FILE = "chat.json"
 
@@ -63,8 +59,6 @@ class ChatPane(QWidget):
         self._theme = theme
         self._shelf = shelf
         self._look: Look | None = None
-        self._list: ConversationList | None = None
-        self._options: ChatOptions | None = None
         self._send_next = False
         self._editing: int | None = None
         self._kept_path = paths.data_dir() / KEPT_FILE
@@ -104,7 +98,7 @@ class ChatPane(QWidget):
     def focus_composer(self) -> None:
         """Put the cursor where a message is written."""
         if self._chat.isHidden():
-            self._close_drawers()
+            self.drawers.fold()
         self.composer.setFocus()
 
     @Slot()
@@ -154,24 +148,6 @@ class ChatPane(QWidget):
         self.find_bar.open_on(self.session.talk.path())
 
     @Slot()
-    def toggle_list(self) -> None:
-        """Open the drawer of conversations, or fold it away."""
-        drawer = self._conversations()
-        if drawer is not None:
-            self._open_drawer(drawer, drawer.isHidden())
-            if drawer.isVisible():
-                drawer.refresh()
-                drawer.search.setFocus()
-
-    @Slot()
-    def toggle_options(self) -> None:
-        """Open the drawer of options, or fold it away."""
-        drawer = self._chat_options()
-        self._open_drawer(drawer, drawer.isHidden())
-        if drawer.isVisible():
-            drawer.system.setFocus()
-
-    @Slot()
     def copy_last_reply(self) -> None:
         """Put the last reply on the clipboard, as far as it has come (Ctrl+Shift+C)."""
         replies = [said for said in self.session.talk.path() if said.role == "assistant"]
@@ -211,7 +187,7 @@ class ChatPane(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put drawers beside the chat, or in its place."""
         super().resizeEvent(event)
-        self._place_drawers()
+        self.drawers.place()
 
     def _build(self) -> None:
         self.head = ChatHead(self._theme)
@@ -239,10 +215,10 @@ class ChatPane(QWidget):
         rows.addWidget(self._calm, 1)
         rows.addWidget(self.transcript, 1)
         rows.addWidget(centred(self.foot, COLUMN_PX))
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(0)
-        self._row.addWidget(self._chat, 1)
+        self.drawers = Drawers(self._chat, self.session, self._shelf)
+        whole = column()
+        self.setLayout(whole)
+        whole.addWidget(self.drawers)
 
     def _connect(self) -> None:
         session, engine = self.session, self._engine
@@ -254,9 +230,15 @@ class ChatPane(QWidget):
         session.store_failed.connect(self.foot.tell_of_disk)
         session.open_failed.connect(self.foot.tell)
         engine.status_changed.connect(self._take_status)
-        self.head.list_button.clicked.connect(self.toggle_list)
+        self.drawers.open_requested.connect(self._open)
+        self.drawers.new_requested.connect(self.new_chat)
+        self.drawers.deleted.connect(self._take_deleted)
+        self.drawers.renamed.connect(self._take_renamed)
+        self.drawers.choices_changed.connect(self._keep_soon.start)
+        self.drawers.folded.connect(self.focus_composer)
+        self.head.list_button.clicked.connect(self.drawers.toggle_list)
         self.head.list_button.setVisible(self._shelf is not None)
-        self.head.options_button.clicked.connect(self.toggle_options)
+        self.head.options_button.clicked.connect(self.drawers.toggle_options)
         self.head.new_button.clicked.connect(self.new_chat)
         self.head.title_written.connect(self._rename)
         self.foot.send_requested.connect(self.send)
@@ -269,8 +251,8 @@ class ChatPane(QWidget):
         self.find_bar.closed.connect(self.focus_composer)
         for keys, slot in (
             ("Ctrl+F", self.open_find),
-            ("Ctrl+H", self.toggle_list),
-            ("Ctrl+,", self.toggle_options),
+            ("Ctrl+H", self.drawers.toggle_list),
+            ("Ctrl+,", self.drawers.toggle_options),
             ("F2", self._begin_rename),
         ):
             made = QShortcut(QKeySequence(keys), self)
@@ -300,65 +282,6 @@ class ChatPane(QWidget):
         lines = len(said.text) * 7 // max(width - 24, 1) + said.text.count("\n") + 1
         return 56 + 20 * lines
 
-    def _conversations(self) -> "ConversationList | None":
-        if self._list is None and self._shelf is not None:
-            from rigpanel.ui.panes.chat.conversations import ConversationList
-
-            self._list = ConversationList(self._shelf.conversations)
-            named(self._list, "drawer_left").hide()
-            self._list.open_requested.connect(self._open)
-            self._list.new_requested.connect(self.new_chat)
-            self._list.close_requested.connect(self.toggle_list)
-            self._list.deleted.connect(self._take_deleted)
-            self._list.renamed.connect(self._take_renamed)
-            self.session.list_changed.connect(self._list.refresh_soon)
-            self._row.insertWidget(0, self._list)
-        return self._list
-
-    def _chat_options(self) -> "ChatOptions":
-        if self._options is None:
-            from rigpanel.ui.panes.chat.options import ChatOptions
-
-            presets = None if self._shelf is None else self._shelf.presets
-            self._options = ChatOptions(presets)
-            named(self._options, "drawer_right").hide()
-            self._options.show_choices(self.session.sampling, self.session.when_full)
-            self._options.show_system(self.session.talk.system)
-            self._options.show_model(self._engine.status.model)
-            self._options.system_changed.connect(self.session.set_system)
-            self._options.sampling_changed.connect(self._take_sampling)
-            self._options.when_full_changed.connect(self._take_when_full)
-            self._options.close_requested.connect(self.toggle_options)
-            self._row.addWidget(self._options)
-        return self._options
-
-    def _drawers(self) -> list[QFrame]:
-        return [drawer for drawer in (self._list, self._options) if drawer is not None]
-
-    def _open_drawer(self, drawer: QFrame, opened: bool) -> None:
-        for other in self._drawers():
-            if other is not drawer and self.width() < SIDE_BY_SIDE_FROM_PX + DRAWER_PX:
-                other.hide()
-        drawer.setVisible(opened)
-        self._place_drawers()
-        if not opened:
-            self.composer.setFocus()
-
-    def _place_drawers(self) -> None:
-        narrow = self.width() < SIDE_BY_SIDE_FROM_PX
-        for drawer in self._drawers():
-            if narrow:
-                drawer.setMinimumWidth(0)
-                drawer.setMaximumWidth(16777215)
-            else:
-                drawer.setFixedWidth(DRAWER_PX)
-        self._chat.setVisible(not (narrow and any(not d.isHidden() for d in self._drawers())))
-
-    def _close_drawers(self) -> None:
-        for drawer in self._drawers():
-            drawer.hide()
-        self._place_drawers()
-
     @Slot()
     def _escape(self) -> None:
         if self._engine.status.state is EngineState.GENERATING:
@@ -367,8 +290,8 @@ class ChatPane(QWidget):
             self._give_up_edit()
         elif self.find_bar.isVisible():
             self.find_bar.close_bar()
-        elif any(drawer.isVisible() for drawer in self._drawers()):
-            self._close_drawers()
+        elif self.drawers.any_open:
+            self.drawers.fold()
             self.composer.setFocus()
 
     @Slot()
@@ -392,9 +315,7 @@ class ChatPane(QWidget):
     def _open(self, conversation: int) -> None:
         self._leave_edit()
         self.session.open(conversation)
-        if self._chat.isHidden():
-            self._close_drawers()
-        self.composer.setFocus()
+        self.focus_composer()
 
     @Slot(int)
     def _take_deleted(self, conversation: int) -> None:
@@ -425,10 +346,7 @@ class ChatPane(QWidget):
         self.transcript.show_messages([said.key for said in path])
         self.find_bar.set_path(path)
         self.head.show_title(talk.title)
-        if self._options is not None:
-            self._options.show_system(talk.system)
-        if self._list is not None:
-            self._list.set_current(talk.stored)
+        self.drawers.show_talk()
         self._keep_soon.start()
         self._enable()
 
@@ -465,19 +383,8 @@ class ChatPane(QWidget):
         self.foot.no_template.setVisible(status.model is not None and not status.model.template)
         self.head.meter.set_size(None if status.model is None else status.model.n_ctx)
         self.head.show_model(status.model)
-        if self._options is not None:
-            self._options.show_model(status.model)
+        self.drawers.show_model(status.model)
         self._enable()
-
-    @Slot(object)
-    def _take_sampling(self, sampling: Sampling) -> None:
-        self.session.sampling = sampling
-        self._keep_soon.start()
-
-    @Slot(object)
-    def _take_when_full(self, choice: WhenFull) -> None:
-        self.session.when_full = choice
-        self._keep_soon.start()
 
     @Slot()
     def _take_draft(self) -> None:
