@@ -254,6 +254,7 @@ class MarkdownPage:
             form.setTextIndent(-INDENT_PX)
             form.setTabPositions([QTextOption.Tab(INDENT_PX, QTextOption.TabType.LeftTab)])
         if leaf.kind == "rule":
+            form.setBackground(QColor(self._look.theme.border))  # the rule's own colour, too
             form.setProperty(
                 QTextFormat.Property.BlockTrailingHorizontalRulerWidth.value,
                 QTextLength(QTextLength.Type.PercentageLength, 100),

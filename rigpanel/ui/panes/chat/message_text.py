@@ -21,7 +21,7 @@ from rigpanel.ui.markdown_page import CHROME, COPY, Look, MarkdownPage
 
 SHARE = 8
 """Laying out takes at most one part in so many of the time."""
-SLOWEST_MS = 2000
+SLOWEST_MS = 300
 SHOWN_CHARS = 20_000
 """Of a person's message: what is longer was pasted or dragged in, and would be slow to lay out."""
 SCROLL_KEYS = {
