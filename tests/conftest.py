@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What every room's tests may ask for."""
 
+import gc
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "soak" in item.keywords:
                 item.add_marker(skipped)
+
+
+def pytest_collection_finish() -> None:
+    """Spare what has been imported from every later collection."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _collect_here() -> None:
+    """Let Qt objects of the test before go on Qt's thread, not where a collector happens to run.
+
+    Destroyed on another thread, a timer takes Qt's event loop with it.
+    """
+    if "PySide6.QtCore" in sys.modules:
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 """A chat pane on an engine that does as the test says, with a real file to keep things in."""
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ class Chat:
         return pane
 
     def close(self) -> None:
-        """End the file's thread, then let Qt's objects go on this thread, not on another one's."""
+        """End the file's thread, and with it everything of Qt's."""
         assert self.storage.close(10.0)
         for pane in self._panes:
             pane.close()
@@ -55,7 +54,6 @@ class Chat:
         self.bridge.deleteLater()
         self.watch.deleteLater()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
-        gc.collect()
 
     def write(self, text: str) -> None:
         QTest.keyClicks(self.pane.composer, text)
