@@ -96,11 +96,9 @@ class MarkdownReader:
             self._from, self._number, self._settled = 0, None, []
             return self.read(text, whole=True)
         lines = tail.split("\n")
-        leaves = list(_leaves(tokens, lines, self._number))
+        leaves = _leaves(tokens, lines, self._number)
         self._settle(tokens, lines)
-        if whole:
-            leaves = [replace(leaf, closed=True) for leaf in _joined(leaves)]
-        return n_settled, leaves
+        return n_settled, [*map(_closed, leaves)] if whole else _in_parts(leaves)
 
     def _settle(self, tokens: Sequence[Token], lines: list[str]) -> None:
         """Take what more text cannot change out of what is read the next time."""
@@ -110,12 +108,12 @@ class MarkdownReader:
             after = range(starts[-1], len(tokens))
             items = [i for i in after if tokens[i].level == 1 and tokens[i].nesting == 1]
         cuts = starts + items[1:]
-        if cuts and _line_of(tokens[cuts[-1]]) == len(lines) - 1:
-            cuts.pop()  # its first line goes on, and may yet belong to what stands above
+        if cuts and _still_undecided(tokens[cuts[-1]], len(lines)):
+            cuts.pop()
         if len(cuts) < 2:
             return
         cut = cuts[-1]
-        self._settled += _leaves(tokens[:cut], lines, self._number)
+        self._settled += map(_closed, _leaves(tokens[:cut], lines, self._number))
         if cut in items and tokens[starts[-1]].type == "ordered_list_open":
             first = self._number if starts[-1] == 0 else None
             begins = _first_number(tokens[starts[-1]]) if first is None else first
@@ -129,45 +127,45 @@ def _line_of(token: Token) -> int:
     return token.map[0] if token.map else 0
 
 
+def _still_undecided(token: Token, n_lines: int) -> bool:
+    """Tell whether a block may yet belong to what stands above it.
+
+    So it is while the line it begins with, or the one that closes its maths, goes on.
+    """
+    begin, end = token.map or (0, 0)
+    return begin == n_lines - 1 or (token.type == "maths" and end == n_lines)
+
+
 def _first_number(token: Token) -> int:
     return int(token.attrs.get("start", 1))
 
 
-def _leaves(
-    tokens: Sequence[Token], lines: list[str], first_number: int | None = None
-) -> Iterator[Leaf]:
-    """Yield the leaves of a stream of tokens.
+def _leaves(tokens: Sequence[Token], lines: list[str], first_number: int | None) -> list[Leaf]:
+    """Return the leaves of a stream of tokens; only the last of them may be code still open.
 
     `first_number` is that of a list which has been begun in what is settled.
     """
     walk = _Walk(lines, first_number)
-    for place, token in enumerate(tokens):
-        leaf = walk.take(token, tokens[place - 1])
-        if leaf is None:
-            continue
-        if leaf.kind == "code" and not leaf.closed:
-            yield from _parts(leaf)
-        else:
-            yield leaf
+    taken = (walk.take(token, tokens[place - 1]) for place, token in enumerate(tokens))
+    leaves = [leaf for leaf in taken if leaf is not None]
+    return [*map(_closed, leaves[:-1]), *leaves[-1:]]
 
 
-def _parts(code: Leaf) -> Iterator[Leaf]:
-    """Yield code that still grows in parts, so that only the last of them is laid out anew."""
+def _closed(leaf: Leaf) -> Leaf:
+    return leaf if leaf.closed else replace(leaf, closed=True)
+
+
+def _in_parts(leaves: list[Leaf]) -> list[Leaf]:
+    """Cut code that still grows into parts, so that only the last of them is laid out anew."""
+    if not leaves or leaves[-1].closed:
+        return leaves
+    code = leaves.pop()
     lines = code.text.split("\n")
     for begin in range(0, len(lines), PART_LINES):
         text = "\n".join(lines[begin : begin + PART_LINES])
-        yield replace(code, text=text, marker=code.marker if begin == 0 else "", goes_on=begin > 0)
-
-
-def _joined(leaves: list[Leaf]) -> list[Leaf]:
-    """Return leaves with the parts of code in one."""
-    joined: list[Leaf] = []
-    for leaf in leaves:
-        if leaf.goes_on:
-            joined[-1] = replace(joined[-1], text=f"{joined[-1].text}\n{leaf.text}")
-        else:
-            joined.append(leaf)
-    return joined
+        marker = "" if begin else code.marker
+        leaves.append(replace(code, text=text, marker=marker, goes_on=begin > 0))
+    return leaves
 
 
 class _Walk:

@@ -23,6 +23,7 @@ from rigpanel.engine.messages import (
     TextGenerated,
     TurnsDropped,
 )
+from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.ui.panes.chat.figures import stats_line
 from rigpanel.ui.theme import LIGHT
 from tests.ui.chat_fixtures import Chat, run
@@ -548,3 +549,17 @@ def test_one_may_write_while_it_loads(chat: Chat) -> None:
     chat.engine.put(EngineStatus(EngineState.LOADING))
     assert "Loading" in chat.pane.empty_title.text()
     assert chat.pane.composer.isEnabled()
+
+
+def test_a_load_the_engine_died_in_is_tried_again(chat: Chat, qapp: QApplication) -> None:
+    async def scenario(chat: Chat) -> None:
+        settings = LoadSettings(Path("/models/8b.gguf"), n_ctx=512)
+        died = EngineStatus(EngineState.STOPPED, None, "Out of memory.", ("last",), settings)
+        chat.engine.put(died)
+        assert "n_ctx = 512" in chat.pane.problem.details.toPlainText()
+        chat.pane.problem.reload_button.click()
+        await until(lambda: chat.engine.loads == [settings], "it was loaded again")
+        chat.engine.progress.put_nowait(1.0)
+        await until(lambda: not chat.pane.problem.isVisible(), "the trouble was over")
+
+    run(chat, qapp, scenario)

@@ -306,10 +306,8 @@ class ChatPane(QWidget):
 
     @Slot()
     def _reload(self) -> None:
-        if self.session.model is None:
+        if not self.session.reload():
             self.load_requested.emit()
-        else:
-            self.session.reload()
 
     @Slot(int)
     def _open(self, conversation: int) -> None:

@@ -171,10 +171,14 @@ class ChatSession(QObject):
         if self._keeper is not None and self.talk.stored is not None:
             self._keeper.rename(self.talk, title)
 
-    def reload(self) -> None:
-        """Load the model again as it was loaded."""
-        if self._model is not None:
-            self._engine.load(self._model.settings)
+    def reload(self) -> bool:
+        """Load again what was loaded, or being loaded, last; False where there was nothing."""
+        settings = self._engine.status.settings
+        if settings is None and self._model is not None:
+            settings = self._model.settings
+        if settings is not None:
+            self._engine.load(settings)
+        return settings is not None
 
     def load_with_template(self, template: str) -> None:
         """Load the model again with one of llama.cpp's chat templates."""
