@@ -291,11 +291,11 @@ def test_an_edited_message_and_a_reply_made_anew_are_branches(
         await chat.turn("two", "second")
         chat.press(Qt.Key.Key_Up)
         assert chat.pane.composer.toPlainText() == "two"
-        chat.write("three")
+        chat.write(" and three")
         chat.press(Qt.Key.Key_Return)
         await until(lambda: len(chat.engine.requests) == 3, "the engine was asked")
         assert [turn.content for turn in chat.engine.requests[-1].messages] == [
-            "one", "first", "three",
+            "one", "first", "two and three",
         ]  # fmt: skip
         await chat.answer("third")
         asked = chat.pane.views[-2]

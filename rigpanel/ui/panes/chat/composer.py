@@ -2,7 +2,7 @@
 """Where a message is written: a few lines that grow, and the keys that send and stop."""
 
 from PySide6.QtCore import QMimeData, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 MOST_LINES = 8
@@ -29,6 +29,11 @@ class Composer(QPlainTextEdit):
         self.setToolTip("Enter sends, Shift+Enter starts a new line, Esc stops a reply (Ctrl+L)")
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
+
+    def write(self, text: str) -> None:
+        """Put a text in, to be gone on with at its end."""
+        self.setPlainText(text)
+        self.moveCursor(QTextCursor.MoveOperation.End)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Send, stop, or write."""

@@ -74,7 +74,7 @@ class ChatPane(QWidget):
         self.setAcceptDrops(True)
         self._build()
         self._connect()
-        self.composer.setPlainText(self._kept.draft)
+        self.composer.write(self._kept.draft)
         if self._kept.conversation is not None:
             self.session.open(self._kept.conversation)
         self._show_path()
@@ -138,8 +138,7 @@ class ChatPane(QWidget):
             return
         self._editing = key
         self.foot.editing.show()
-        self.composer.setPlainText(self.session.talk.said[key].text)
-        self.composer.selectAll()
+        self.composer.write(self.session.talk.said[key].text)
         self.composer.setFocus()
 
     @Slot()
