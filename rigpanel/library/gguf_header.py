@@ -1,41 +1,48 @@
 # SPDX-License-Identifier: MIT
-"""What a GGUF file says of itself, read without its arrays and without trusting a length."""
+"""What a GGUF file says of itself: its tensors and hyper-parameters, read in milliseconds."""
 
 import math
-import struct
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypeAlias
 
-from rigpanel.errors import RigpanelError
+from rigpanel.library.ggml_types import BLOCKS, FILE_TYPES
+from rigpanel.library.gguf_reader import (
+    ARRAY,
+    MIB,
+    GgufReader,
+    ModelFileError,
+    Value,
+)
 
-MIB = 1024 * 1024
-WINDOW = MIB // 4
-"""Bytes read at a time: most headers without a vocabulary fit into one."""
 MAX_KEY = 65_535
-MAX_STRING = 16 * MIB
-MAX_ENTRIES = 1_000_000
-MAX_STRINGS = 8_000_000
-"""Strings in one array; vocabularies and their merges stay below a million."""
+MAX_NAME = 255
+"""Of a tensor; llama.cpp allows 63 bytes."""
+MAX_VALUES = 65_536
+MAX_KEPT_VALUES = 4096
+MAX_TENSORS = 131_072
 MAX_DIMS = 4
-_WANTED = {"general.architecture", "general.name", "general.file_type", "general.alignment"}
-_WANTED |= {"tokenizer.chat_template"}
-_WANTED_ENDS = (".block_count", ".context_length")
-_TOKENS = "tokenizer.ggml.tokens"
-_SCALARS = {
-    0: "B",
-    1: "b",
-    2: "H",
-    3: "h",
-    4: "I",
-    5: "i",
-    6: "f",
-    7: "?",
-    10: "Q",
-    11: "q",
-    12: "d",
+MAX_SHARDS = 999
+MAX_LAYERS = 4096
+"""llama.cpp itself stops at 512."""
+_WANTED = {
+    "general.architecture",
+    "general.name",
+    "general.type",
+    "general.size_label",
+    "general.file_type",
+    "general.alignment",
+    "tokenizer.chat_template",
+    "tokenizer.ggml.model",
+    "tokenizer.ggml.pre",
+    "split.no",
+    "split.count",
+    "split.tensors.count",
 }
-_STRING, _ARRAY = 8, 9
+_TOKENS = "tokenizer.ggml.tokens"
+_SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 _FOREIGN = (
     (b"PK\x03\x04", "a zip archive or a PyTorch checkpoint"),
     (b"\x80\x02", "a Python pickle"),
@@ -46,26 +53,27 @@ _FOREIGN = (
     (b"vers", "a Git LFS pointer (the file itself was not fetched)"),
     (b"FUGG", "a big-endian GGUF"),
 )
-FILE_TYPES = {
-    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
-    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
-    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
-    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
-    29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4",
-}  # fmt: skip
-"""`general.file_type`, as enum llama_ftype of llama.h names it."""
-BLOCKS = {
-    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34),
-    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
-    16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110),
-    22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8),
-    29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
-}  # fmt: skip
-"""Elements and bytes of a block of each tensor type, as enum ggml_type of ggml.h counts them."""
+
+_Values: TypeAlias = dict[str, Value | tuple[Value, ...]]
 
 
-class ModelFileError(RigpanelError):
-    """A file that cannot be used as a model; the text says why and what to do."""
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor: its shape with the row length first, as GGUF has it."""
+
+    name: str
+    type: int
+    """Enum ggml_type; see `ggml_types`."""
+    shape: tuple[int, ...]
+    offset: int
+    """Bytes from where the shard's data begins."""
+    n_bytes: int
+    shard: int = 0
+
+    @property
+    def n_elements(self) -> int:
+        """Number of its values."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,112 +81,116 @@ class GgufHeader:
     """What is known of a model before a byte of its weights is read."""
 
     path: Path
+    """The file; of a model in several, the first."""
     arch: str
     name: str
     file_type: str
     n_params: int
     size_mib: float
-    """Size of the file."""
+    """Size of the file, or of all of them."""
     n_layer: int
     n_ctx_train: int
     chat_template: str | None
     n_vocab: int = 0
     """Tokens in its vocabulary; 0 where it brings none."""
+    shards: tuple[Path, ...] = ()
+    """All its files, in order."""
+    tensors: tuple[TensorInfo, ...] = ()
+    values: Mapping[str, Value | tuple[Value, ...]] = field(default_factory=dict)
+    """Hyper-parameters by their names without the architecture, as `attention.head_count`."""
+
+    def number(self, key: str, default: int = 0) -> int:
+        """Return a hyper-parameter that is a whole number not below 0, or the default."""
+        value = self.values.get(key)
+        return _whole(value) if isinstance(value, int) else default
+
+    def each_layer(self, key: str, default: int = 0) -> tuple[int, ...]:
+        """Return a hyper-parameter for each layer, whether the file gives one or one a layer."""
+        value = self.values.get(key)
+        if isinstance(value, tuple):
+            given = [_whole(item) for item in value[: self.n_layer]]
+            return (*given, *[default] * (self.n_layer - len(given)))
+        return (self.number(key, default),) * self.n_layer
 
 
-class _Reader:
-    """Reads numbers and strings off the front of a file; every length is checked first.
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """What one file holds."""
 
-    The file is read and not mapped: one that is cut while it is looked at would end the process.
-    """
-
-    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
-        self.at = 0
-        self.size = size
-        self._path = path
-        self._file = file
-        self._window = b""
-        self._start = 0
-
-    def truncated(self) -> ModelFileError:
-        return ModelFileError(
-            f"{self._path} is cut short or damaged: its header runs past its end. "
-            "Fetch the file again."
-        )
-
-    def _have(self, size: int) -> int:
-        """Have the next `size` bytes in the window; returns where in it they begin."""
-        if self.at + size > self.size:
-            raise self.truncated()
-        index = self.at - self._start
-        if index + size > len(self._window):
-            self._file.seek(self.at)
-            self._window = self._file.read(max(size, WINDOW))
-            self._start, index = self.at, 0
-            if len(self._window) < size:
-                raise self.truncated()
-        return index
-
-    def scalar(self, code: str) -> Any:
-        size = struct.calcsize("<" + code)
-        index = self._have(size)  # It may put another window in place.
-        value = struct.unpack_from("<" + code, self._window, index)[0]
-        self.at += size
-        return value
-
-    def skip(self, size: int) -> None:
-        if self.at + size > self.size:
-            raise self.truncated()
-        self.at += size
-
-    def string(self, longest: int = MAX_STRING) -> str:
-        size = self.scalar("Q")
-        if size > longest:
-            raise self.truncated()
-        index = self._have(size)
-        self.at += size
-        return self._window[index : index + size].decode("utf-8", "replace")
-
-    def _skip_strings(self, count: int) -> None:
-        if count > MAX_STRINGS:
-            raise self.truncated()
-        unpack = struct.Struct("<Q").unpack_from
-        for _ in range(count):
-            index = self._have(8)
-            self.at += 8 + unpack(self._window, index)[0]
-
-    def skip_array(self, depth: int = 0) -> int:
-        """Pass over an array and return how many elements it has."""
-        kind, count = self.scalar("I"), self.scalar("Q")
-        if kind in _SCALARS:
-            self.skip(count * struct.calcsize("<" + _SCALARS[kind]))
-        elif kind == _STRING:
-            self._skip_strings(count)
-        elif kind == _ARRAY and depth < 4 and count <= MAX_ENTRIES:
-            for _ in range(count):
-                self.skip_array(depth + 1)
-        else:
-            raise self.truncated()
-        return int(count)
-
-    def value(self, *, wanted: bool) -> Any:
-        """Return the next value, an array's as its length; one not wanted is passed over."""
-        kind = self.scalar("I")
-        if kind in _SCALARS:
-            return self.scalar(_SCALARS[kind])
-        if kind == _ARRAY:
-            return self.skip_array()
-        if kind != _STRING:
-            raise self.truncated()
-        if wanted:
-            return self.string()
-        self.skip(self.scalar("Q"))
-        return None
+    path: Path
+    size: int
+    values: _Values
+    tensors: tuple[TensorInfo, ...]
+    n_vocab: int
 
 
 def read_header(path: Path) -> GgufHeader:
-    """Read the header of a GGUF file; raises ModelFileError for anything that is not one."""
+    """Read the header of a model's file, or of all its files when it comes in several.
+
+    Raises ModelFileError for anything that is no whole GGUF model.
+    """
     path = path.expanduser()
+    if "\0" in str(path):
+        raise ModelFileError(f"{str(path)!r} is no name of a file. Check the name.")
+    first = _read_file(path, 0)
+    count = _whole(first.values.get("split.count"))
+    if count > 1:
+        return _from_shards(_read_shards(first, count))
+    return _from_shards([first])
+
+
+def shard_place(path: Path) -> tuple[str, int, int] | None:
+    """Return stem, number and count of a file named `STEM-0000N-of-0000M.gguf`, else None."""
+    found = _SHARD.match(path.name)
+    return (found["stem"], int(found["number"]), int(found["count"])) if found else None
+
+
+def shard_paths(path: Path) -> tuple[Path, ...]:
+    """Return the names of all files of the model that `path` is one file of, in order."""
+    place = shard_place(path)
+    if place is None or not 1 <= place[2] <= MAX_SHARDS:
+        return (path,)
+    stem, _, count = place
+    return tuple(
+        path.with_name(f"{stem}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)
+    )
+
+
+def _read_shards(given: _Shard, count: int) -> list[_Shard]:
+    names = shard_paths(given.path)
+    if len(names) != count:
+        raise ModelFileError(
+            f"{given.path} is one of {count} files of a model, and is not named so. Name them all "
+            f"NAME-00001-of-{count:05}.gguf and so on."
+        )
+    shards = []
+    for index, name in enumerate(names):
+        if name == given.path:
+            shard = replace(given, tensors=_in_shard(given.tensors, index))
+        else:
+            try:
+                shard = _read_file(name, index)
+            except ModelFileError as error:
+                raise ModelFileError(
+                    f"{given.path.name} is one of {count} files of a model, and another is not "
+                    f"usable: {error}"
+                ) from error
+        shards.append(shard)
+    n_tensors = _whole(shards[0].values.get("split.tensors.count"))
+    found = sum(len(shard.tensors) for shard in shards)
+    if n_tensors and n_tensors != found:
+        raise ModelFileError(
+            f"{shards[0].path} and the files with it hold {found} of {n_tensors} tensors: they are "
+            "not of one model. Fetch them again."
+        )
+    return shards
+
+
+def _in_shard(tensors: tuple[TensorInfo, ...], shard: int) -> tuple[TensorInfo, ...]:
+    return tuple(replace(tensor, shard=shard) for tensor in tensors) if shard else tensors
+
+
+def _read_file(path: Path, shard: int) -> _Shard:
     try:
         if path.is_dir():
             raise ModelFileError(f"{path} is a folder; choose a .gguf file in it.")
@@ -188,7 +200,7 @@ def read_header(path: Path) -> GgufHeader:
         if size == 0:
             raise ModelFileError(f"{path} is empty. Fetch the file again.")
         with path.open("rb") as file:
-            return _parse(path, file, size)
+            return _parse(path, file, size, shard)
     except FileNotFoundError as error:
         raise ModelFileError(f"{path} does not exist. Check the name.") from error
     except PermissionError as error:
@@ -197,11 +209,11 @@ def read_header(path: Path) -> GgufHeader:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _parse(path: Path, file: BinaryIO, size: int) -> GgufHeader:
+def _parse(path: Path, file: BinaryIO, size: int, shard: int) -> _Shard:
     start = file.read(16)
     if start[:4] != b"GGUF":
         raise _foreign(path, start)
-    reader = _Reader(path, file, size)
+    reader = GgufReader(path, file, size)
     reader.skip(4)
     version = reader.scalar("I")
     if version in (0x02000000, 0x03000000):
@@ -210,37 +222,58 @@ def _parse(path: Path, file: BinaryIO, size: int) -> GgufHeader:
         raise ModelFileError(
             f"{path} is GGUF version {version}; versions 2 and 3 can be loaded. Fetch a newer file."
         )
-    n_tensors, n_values = reader.scalar("Q"), reader.scalar("Q")
-    if n_tensors > MAX_ENTRIES or n_values > MAX_ENTRIES:
-        raise reader.truncated()
-    values = _read_values(reader, n_values)
-    n_params, n_bytes = _read_tensors(reader, n_tensors)
-    arch = values.get("general.architecture")
-    if not isinstance(arch, str) or not arch:
-        raise ModelFileError(f"{path} names no architecture, so it is not a language model.")
-    if n_tensors == 0:
-        raise ModelFileError(f"{path} holds no weights (a vocabulary only). Choose a model file.")
-    needed = _aligned(reader.at, values.get("general.alignment")) + n_bytes
+    n_tensors, n_values = reader.scalars("QQ")
+    if n_tensors > MAX_TENSORS or n_values > MAX_VALUES:
+        raise reader.damaged()
+    values, n_vocab = _read_values(reader, n_values)
+    raw = [_read_tensor(reader) for _ in range(n_tensors)]
+    data_at = _aligned(reader.at, values.get("general.alignment"))
+    tensors = _sized(raw, size - data_at, shard)
+    needed = max((data_at + tensor.offset + tensor.n_bytes for tensor in tensors), default=0)
     if needed > size:
         raise ModelFileError(
             f"{path} is cut short: {size / MIB:.1f} MiB of at least {needed / MIB:.1f} MiB are "
             "there. Fetch the file again."
         )
+    return _Shard(path, size, values, tensors, n_vocab)
+
+
+def _from_shards(shards: list[_Shard]) -> GgufHeader:
+    first = shards[0]
+    values = first.values
+    arch = values.get("general.architecture")
+    if not isinstance(arch, str) or not arch:
+        raise ModelFileError(
+            f"{first.path} names no architecture, so it is not a language model. Choose another."
+        )
+    tensors = tuple(tensor for shard in shards for tensor in shard.tensors)
+    if not tensors:
+        raise ModelFileError(
+            f"{first.path} holds no weights (a vocabulary only). Choose a model file."
+        )
+    prefix = arch + "."
+    own: _Values = {
+        key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)
+    }
+    own |= {key: value for key, value in values.items() if key in _WANTED}
     template = values.get("tokenizer.chat_template")
     file_type = values.get("general.file_type")
     return GgufHeader(
-        path=path,
+        path=first.path,
         arch=arch,
-        name=str(values.get("general.name") or path.stem),
+        name=str(values.get("general.name") or first.path.stem),
         file_type=FILE_TYPES.get(file_type, f"type {file_type}")
         if isinstance(file_type, int)
         else "unknown",
-        n_params=n_params,
-        size_mib=size / MIB,
-        n_layer=_whole(values.get(f"{arch}.block_count")),
-        n_ctx_train=_whole(values.get(f"{arch}.context_length")),
+        n_params=sum(tensor.n_elements for tensor in tensors),
+        size_mib=sum(shard.size for shard in shards) / MIB,
+        n_layer=min(_whole(own.get("block_count")), MAX_LAYERS),
+        n_ctx_train=_whole(own.get("context_length")),
         chat_template=template if isinstance(template, str) and template else None,
-        n_vocab=_whole(values.get(_TOKENS)),
+        n_vocab=first.n_vocab or _whole(own.get("vocab_size")),
+        shards=tuple(shard.path for shard in shards),
+        tensors=tensors,
+        values=own,
     )
 
 
@@ -248,31 +281,51 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value < 2**31 else 0
 
 
-def _read_values(reader: _Reader, n_values: int) -> dict[str, Any]:
-    values = {}
+def _read_values(reader: GgufReader, n_values: int) -> tuple[_Values, int]:
+    """Return the values worth keeping and the number of tokens."""
+    values: _Values = {}
+    n_vocab = 0
     for _ in range(n_values):
         key = reader.string(MAX_KEY)
-        wanted = key in _WANTED or key.endswith(_WANTED_ENDS)
+        if key == _TOKENS:
+            if reader.scalar("I") != ARRAY:
+                raise reader.damaged()
+            n_vocab = reader.array(keep=False)[0]
+            continue
+        wanted = key in _WANTED or not key.startswith(("general.", "tokenizer."))
         value = reader.value(wanted=wanted)
-        if wanted or key == _TOKENS:
+        if wanted and value is not None:
             values[key] = value
-    return values
+            if len(values) > MAX_KEPT_VALUES:
+                raise reader.damaged()
+    return values, n_vocab
 
 
-def _read_tensors(reader: _Reader, n_tensors: int) -> tuple[int, int]:
-    """Return how many parameters the tensors have, and where the last of them ends, in bytes."""
-    total, end = 0, 0
-    for _ in range(n_tensors):
-        reader.string(MAX_KEY)
-        n_dims = reader.scalar("I")
-        if n_dims > MAX_DIMS:
-            raise reader.truncated()
-        count = math.prod(reader.scalar("Q") for _ in range(n_dims))
-        kind, offset = reader.scalar("I"), reader.scalar("Q")
-        elements, size = BLOCKS.get(kind, (1, 0))
-        total += count
-        end = max(end, offset + count // elements * size)
-    return total, end
+def _read_tensor(reader: GgufReader) -> tuple[str, tuple[int, ...], int, int]:
+    """Return name, shape, type and offset."""
+    name = reader.string(MAX_NAME)
+    n_dims = reader.scalar("I")
+    if n_dims > MAX_DIMS:
+        raise reader.damaged()
+    *shape, kind, offset = reader.scalars("Q" * n_dims + "IQ")
+    return name, tuple(shape), kind, offset
+
+
+def _sized(
+    raw: list[tuple[str, tuple[int, ...], int, int]], room: int, shard: int
+) -> tuple[TensorInfo, ...]:
+    """Give each tensor its size; that of an unknown type reaches to the next tensor."""
+    starts = sorted({offset for *_, offset in raw})
+    following = dict(zip(starts, [*starts[1:], max(room, 0)], strict=False))
+    tensors = []
+    for name, shape, kind, offset in raw:
+        if kind in BLOCKS:
+            elements, size = BLOCKS[kind]
+            n_bytes = math.prod(shape) // elements * size
+        else:
+            n_bytes = max(following[offset] - offset, 0)
+        tensors.append(TensorInfo(name, kind, shape, offset, n_bytes, shard))
+    return tuple(tensors)
 
 
 def _aligned(at: int, alignment: object) -> int:

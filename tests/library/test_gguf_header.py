@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from rigpanel.library.gguf_header import BLOCKS, ModelFileError, read_header
+from rigpanel.library.ggml_types import BLOCKS
+from rigpanel.library.gguf_header import read_header
+from rigpanel.library.gguf_reader import ModelFileError
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Reads numbers, strings and arrays off the front of a GGUF file, trusting no length in it."""
+
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+from rigpanel.errors import RigpanelError
+
+MIB = 1024 * 1024
+WINDOW = MIB // 4
+"""Bytes read at a time: most headers without a vocabulary fit into one."""
+MAX_STRING = 16 * MIB
+MAX_WALKED = 8_000_000
+"""Array elements walked in one file; vocabularies and their merges stay below a million."""
+MAX_KEPT = 4096
+"""Numbers kept of an array; those of one a layer are at most some hundred long."""
+MAX_DEPTH = 4
+SCALARS = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
+STRING, ARRAY = 8, 9
+Value: TypeAlias = int | float | bool | str
+_LENGTH = struct.Struct("<Q").unpack_from
+
+
+class ModelFileError(RigpanelError):
+    """A file that cannot be used as a model; the text says why and what to do."""
+
+
+class GgufReader:
+    """A window moved over the front of a file; every length is checked before it is followed.
+
+    The file is read and not mapped: one that is cut while it is looked at would end the process.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
+        self.at = 0
+        self.size = size
+        self._path = path
+        self._file = file
+        self._window = b""
+        self._start = 0
+        self._walked = 0
+
+    def damaged(self) -> ModelFileError:
+        """Return the error for a header that cannot be what it says."""
+        return ModelFileError(
+            f"{self._path} is cut short or damaged: its header runs past its end. "
+            "Fetch the file again."
+        )
+
+    def _have(self, size: int) -> int:
+        """Have the next `size` bytes in the window; returns where in it they begin."""
+        if self.at + size > self.size:
+            raise self.damaged()
+        index = self.at - self._start
+        if index + size > len(self._window):
+            self._file.seek(self.at)
+            self._window = self._file.read(max(size, WINDOW))
+            self._start, index = self.at, 0
+            if len(self._window) < size:
+                raise self.damaged()
+        return index
+
+    def scalar(self, code: str) -> Any:
+        """Read one number of a `struct` code."""
+        return self.scalars(code)[0]
+
+    def scalars(self, codes: str) -> tuple[Any, ...]:
+        """Read several numbers that stand one after another without a gap."""
+        layout = "<" + codes
+        size = struct.calcsize(layout)
+        index = self._have(size)  # It may put another window in place.
+        values = struct.unpack_from(layout, self._window, index)
+        self.at += size
+        return values
+
+    def skip(self, size: int) -> None:
+        """Pass over `size` bytes."""
+        if self.at + size > self.size:
+            raise self.damaged()
+        self.at += size
+
+    def string(self, longest: int = MAX_STRING) -> str:
+        """Read a string of at most `longest` bytes."""
+        size = self.scalar("Q")
+        if size > longest:
+            raise self.damaged()
+        index = self._have(size)
+        self.at += size
+        return self._window[index : index + size].decode("utf-8", "replace")
+
+    def _walk(self, count: int) -> None:
+        """Take `count` elements off what may be walked in this file."""
+        self._walked += count
+        if self._walked > MAX_WALKED:
+            raise self.damaged()
+
+    def _skip_strings(self, count: int) -> None:
+        self._walk(count)
+        while count:
+            index = self._have(8)
+            window, start = self._window, self._start
+            last = len(window) - 8
+            while count and index <= last:
+                index += 8 + _LENGTH(window, index)[0]
+                count -= 1
+            self.at = start + index
+            if self.at > self.size:
+                raise self.damaged()
+
+    def array(self, *, keep: bool, depth: int = 0) -> tuple[int, tuple[Value, ...] | None]:
+        """Pass over an array; returns its length, and its numbers if they are to be kept."""
+        kind, count = self.scalars("IQ")
+        if kind in SCALARS:
+            code = SCALARS[kind]
+            if keep and count <= MAX_KEPT:
+                return count, self.scalars(f"{count}{code}")
+            self.skip(count * struct.calcsize("<" + code))
+        elif kind == STRING:
+            self._skip_strings(count)
+        elif kind == ARRAY and depth < MAX_DEPTH:
+            self._walk(count)
+            for _ in range(count):
+                self.array(keep=False, depth=depth + 1)
+        else:
+            raise self.damaged()
+        return count, None
+
+    def value(self, *, wanted: bool) -> Value | tuple[Value, ...] | None:
+        """Read the next value; a string or array that is not wanted is passed over (None)."""
+        kind = self.scalar("I")
+        if kind in SCALARS:
+            number: Value = self.scalar(SCALARS[kind])
+            return number
+        if kind == ARRAY:
+            return self.array(keep=wanted)[1]
+        if kind != STRING:
+            raise self.damaged()
+        if wanted:
+            return self.string()
+        self.skip(self.scalar("Q"))
+        return None
