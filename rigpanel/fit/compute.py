@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The compute buffer: what the results of a pass take on the way from tokens to logits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rigpanel.fit.architecture import Architecture
+from rigpanel.fit.graph import Graph
+from rigpanel.fit.kv_cache import cells, padded
+from rigpanel.fit.layer_graph import F32, LayerGraph, Shapes, Step
+
+F16, I32, I64 = 2, 4, 8
+ALIKE = 2
+"""Layers of one kind that are followed: from the second on the pattern repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What decides the size of a pass: the model's layers and the context's settings."""
+
+    arch: Architecture
+    name: str
+    layers: tuple[Shapes, ...]
+    layer_norm: bool
+    n_ctx: int
+    n_ubatch: int
+    flash: bool
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one ubatch."""
+        return min(padded(self.n_ctx), self.n_ubatch)
+
+
+def compute_bytes(
+    whole: Pass, on: Sequence[int], *, first: bool, output: bool, copies: int = 1
+) -> int:
+    """Return the compute buffer of a device that holds the layers `on`.
+
+    `first` also embeds the tokens there, `output` also makes the logits; `copies` is how many of
+    each input are held at once, so that several devices can work one after another.
+    """
+    if not on and not output and not first:
+        return 0
+    graph = Graph()
+    row = whole.arch.n_embd * whole.tokens * F32
+    masks = _inputs(whole, graph, on, copies)
+    if first:
+        graph.input(row, lasting=True)  # Place for embeddings given in place of tokens.
+        entry = graph.add(row, graph.input(whole.tokens * I32))
+    else:
+        entry = graph.input(row)
+        for _ in range(copies - 1):
+            graph.input(row, lasting=True)
+    step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm)
+    layer_graph = LayerGraph(graph, step, masks, padded(whole.n_ctx))
+    final = len(whole.layers) - 1
+    seen: dict[object, int] = {}
+    for il in on:
+        kind = (whole.arch.layers[il], tuple(sorted(whole.layers[il].items())))
+        seen[kind] = seen.get(kind, 0) + 1
+        if seen[kind] <= ALIKE or il == final:
+            entry = layer_graph.run(
+                whole.layers[il], whole.arch.layers[il], entry, last=il == final
+            )
+    if output:
+        normed = graph.add(whole.arch.n_embd * F32, entry, inplace=True)
+        graph.add(whole.arch.n_vocab * F32, normed)
+    return graph.peak()
+
+
+def _inputs(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> tuple[int, int]:
+    """Add positions, places in the cache and masks; returns the two masks."""
+    layers = [whole.arch.layers[il] for il in on]
+    mask_item = F16 if whole.flash else F32
+    masks = [0, 0]
+    for index, windowed in enumerate((False, True)):
+        of_kind = [layer for layer in layers if layer.cached and layer.windowed == windowed]
+        if not of_kind:
+            masks[index] = graph.input(0)
+            continue
+        n = cells(whole.arch, of_kind[0], whole.n_ctx, whole.n_ubatch)
+        values = 1 if whole.flash else max(layer.n_v for layer in whole.arch.layers)
+        for size in (whole.tokens * I64, whole.tokens * values * I64):
+            for _ in range(copies):
+                graph.input(size, lasting=True)
+        for _ in range(copies):
+            masks[index] = graph.input(n * whole.tokens * mask_item, lasting=True)
+    for _ in range(copies):
+        graph.input(whole.tokens * I32, lasting=True)
+    return masks[0], masks[1]
