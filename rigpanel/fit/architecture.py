@@ -123,6 +123,10 @@ class Architecture:
     """Multi-head latent attention: the cache holds one compressed row, and no values."""
     n_expert: int
     n_expert_used: int
+    n_ff: tuple[int, ...]
+    """Width of the feed-forward part of each layer; 0 where it has none."""
+    n_trunk: int
+    """Layers that write the reply; those after it only guess ahead, and are not loaded."""
 
     @property
     def windowed(self) -> bool:
@@ -177,6 +181,8 @@ def architecture_of(header: GgufHeader) -> Architecture:
         ),
         n_expert=header.number("expert_count"),
         n_expert_used=max(used, default=0),
+        n_ff=n_ff,
+        n_trunk=n_trunk,
     )
 
 

@@ -33,10 +33,17 @@ class Pass:
 
 
 def compute_bytes(
-    whole: Pass, on: Sequence[int], *, first: bool, output: bool, copies: int = 1
+    whole: Pass,
+    on: Sequence[int],
+    *,
+    inputs: Sequence[int],
+    first: bool,
+    output: bool,
+    copies: int = 1,
 ) -> int:
     """Return the compute buffer of a device that holds the layers `on`.
 
+    It holds what the layers `inputs` are given, those of all layers where the host gives it.
     `first` also embeds the tokens there, `output` also makes the logits; `copies` is how many of
     each input are held at once, so that several devices can work one after another.
     """
@@ -44,7 +51,7 @@ def compute_bytes(
         return 0
     graph = Graph()
     row = whole.arch.n_embd * whole.tokens * F32
-    masks = _inputs(whole, graph, on, copies)
+    masks = _inputs(whole, graph, inputs, copies)
     if first:
         graph.input(row, lasting=True)  # Place for embeddings given in place of tokens.
         entry = graph.add(row, graph.input(whole.tokens * I32))

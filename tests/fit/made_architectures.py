@@ -335,7 +335,7 @@ def write(
     """Write a model of one of `ARCHITECTURES` with random weights, and return its path."""
     made, s = ARCHITECTURES[name], sizes or Sizes()
     writer = described(path, made.arch, s, made.values(s), file_type)
-    demo_model._add_vocabulary(writer, s.n_vocab)
+    _add_vocabulary(writer, s.n_vocab)
     shapes = list(tensors_of(made, s))
     for tensor, shape in shapes:
         _announce(writer, tensor, shape, kind_of(tensor, shape, kind))
@@ -359,7 +359,7 @@ def write_sparse(
 ) -> Path:
     """Write a model whose weights are a hole in the file: right in every size, and no disk used."""
     writer = described(path, arch, sizes, values, file_type)
-    demo_model._add_vocabulary(writer, sizes.n_vocab)
+    _add_vocabulary(writer, sizes.n_vocab)
     total = 0
     for name, shape, kind in tensors:
         total += -(-_announce(writer, name, shape, kind) // 32) * 32
@@ -382,6 +382,12 @@ def described(path: Path, arch: str, s: Sizes, values: dict[str, Any], file_type
         add = {int: writer.add_uint32, float: writer.add_float32, list: writer.add_array}
         add[type(value)](f"{arch}.{key}", value)
     return writer
+
+
+def _add_vocabulary(writer: Any, n_vocab: int) -> None:
+    demo_model._add_vocabulary(writer, n_vocab)
+    # llama.cpp looks for this one in every phi3.
+    writer.kv_data[0]["tokenizer.ggml.tokens"].value[-1] = "<|endoftext|>"
 
 
 def _announce(writer: Any, name: str, shape: tuple[int, ...], kind: Any) -> int:

@@ -13,6 +13,7 @@ import llama_cpp
 from rigpanel.codec import from_plain, to_plain
 from rigpanel.engine.checks import FLASH_ATTN, check
 from rigpanel.engine.llama.loading import SPLIT_MODES
+from rigpanel.engine.log import LlamaLog
 from rigpanel.engine.messages import EngineError
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings
@@ -126,7 +127,7 @@ class _Log:
     def __init__(self) -> None:
         self.layers: dict[int, str] = {}
         self.flash_attn: bool | None = None
-        self.lines: list[str] = []
+        self.errors = LlamaLog()
 
         @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
         def take(_level: int, text: bytes, _data: ctypes.c_void_p) -> None:
@@ -140,8 +141,7 @@ class _Log:
             self.layers[int(found[1])] = found[2]
         if found := _FLASH_ATTN.search(text):
             self.flash_attn = found[1] == "enabled"
-        if "error" in text or "fail" in text:
-            self.lines.append(text.strip())
+        self.errors.feed(text)
 
 
 def measure(settings: LoadSettings, header: GgufHeader, devices: Any = None) -> Measured:
@@ -219,7 +219,7 @@ def _measured(
 
 
 def _reason(log: _Log) -> str:
-    return log.lines[-1] if log.lines else "it gives no reason."
+    return f"{log.errors.last_error() or 'it gives no reason'}."
 
 
 def main() -> int:

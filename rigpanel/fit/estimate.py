@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""The formula: where a model's memory goes, reckoned in milliseconds from its header."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rigpanel.errors import RigpanelError
+from rigpanel.fit.architecture import Architecture, architecture_of
+from rigpanel.fit.compute import Pass, compute_bytes
+from rigpanel.fit.kv_cache import cells, layer_bytes, widest_values
+from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.placement import HOST, Placement, Weights, place_layers
+from rigpanel.fit.result import MIB, Device, DeviceUse, Fit, Use
+from rigpanel.fit.tensor_split import UNSUPPORTED, Slices
+from rigpanel.library.ggml_types import KV_TYPES, row_bytes
+from rigpanel.library.gguf_header import GgufHeader
+
+INPUT_COPIES = 4
+"""Of each input, when devices work one after another on several batches (GGML_SCHED_MAX_COPIES)."""
+OFFLOADED_BATCH = 32
+"""From this many tokens on a card also works on layers in host memory, a matrix at a time."""
+SHARE_DIGITS = 3
+QUANTIZED = {name for name in KV_TYPES if name.startswith("q")}
+
+
+class FitError(RigpanelError):
+    """Settings that llama.cpp would refuse for this model; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One place that a model's parts go to."""
+
+    index: int
+    layers: tuple[int, ...]
+    first: bool
+    output: bool
+    copies: int
+
+
+class Estimator:
+    """The formula for one model, asked again and again as settings change."""
+
+    def __init__(self, header: GgufHeader) -> None:
+        self._header = header
+        self._arch = architecture_of(header)
+        if not self._arch.layers:
+            raise FitError(
+                f"{header.path} does not say how many layers it has, so it cannot be loaded. "
+                "Choose another file."
+            )
+        self._weights = Weights(header, self._arch)
+        self._layer_norm = any(tensor.name == "output_norm.bias" for tensor in header.tensors)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The model's sizes."""
+        return self._arch
+
+    def resolve(self, settings: LoadSettings, devices: Sequence[Device]) -> LoadSettings:
+        """Return the settings with everything named that llama.cpp would choose itself.
+
+        Raises FitError where llama.cpp would refuse them.
+        """
+        self._check(settings, devices)
+        n = len(self._arch.layers)
+        layers = n + 1 if settings.n_gpu_layers < 0 else min(settings.n_gpu_layers, n + 1)
+        flash = settings.flash_attn
+        if flash == "auto":
+            flash = "off" if self._header.arch == "grok" else "on"
+        return replace(
+            settings,
+            n_gpu_layers=layers if devices else 0,
+            tensor_split=self._shares(settings, devices),
+            flash_attn=flash,
+        )
+
+    def _shares(self, settings: LoadSettings, devices: Sequence[Device]) -> tuple[float, ...]:
+        if settings.split_mode is SplitMode.NONE:
+            return tuple(float(index == settings.main_gpu) for index in range(len(devices)))
+        if any(settings.tensor_split):
+            given = [float(share) for share in settings.tensor_split]
+            return (*given, *[0.0] * (len(devices) - len(given)))
+        return shares_by_memory(devices)
+
+    def _check(self, settings: LoadSettings, devices: Sequence[Device]) -> None:
+        if len(settings.tensor_split) > len(devices) > 0:
+            raise FitError(
+                f"tensor_split names {len(settings.tensor_split)} devices and there are "
+                f"{len(devices)}. Give one share a device."
+            )
+        if settings.flash_attn == "off" and settings.type_v in QUANTIZED:
+            raise FitError(
+                f"A {settings.type_v} V cache needs flash attention; turn it on, or take f16 for V."
+            )
+        if self._arch.keys_only and settings.type_k != settings.type_v:
+            raise FitError(
+                f"{self._header.arch} keeps keys and values as one: type_k and type_v must be the "
+                "same."
+            )
+        if settings.split_mode is not SplitMode.TENSOR:
+            return
+        if settings.flash_attn == "off":
+            raise FitError("Split mode tensor needs flash attention; turn it on.")
+        if self._header.arch in UNSUPPORTED:
+            raise FitError(
+                f"llama.cpp cannot split {self._header.arch} by tensors; take split mode layer."
+            )
+
+    def fit(self, settings: LoadSettings, devices: Sequence[Device]) -> Fit:
+        """Return where everything goes; raises FitError for settings that cannot be loaded."""
+        full = self.resolve(settings, devices)
+        shares = full.tensor_split
+        tensor_mode = full.split_mode is SplitMode.TENSOR
+        placement = place_layers(
+            len(self._arch.layers), full.n_gpu_layers, (1.0,) if tensor_mode else shares
+        )
+        weights = self._weights.by_device(placement, full.split_mode, shares)
+        slices = Slices(self._header, self._arch, shares) if tensor_mode and devices else None
+        copies = self._copies(full, devices)
+        uses = []
+        for index, device in enumerate(devices):
+            at = 0 if tensor_mode else index
+            place = _Place(
+                index=index,
+                layers=placement.layers_on(at) if shares[index] > 0 else (),
+                first=False,
+                output=placement.output == at and shares[index] > 0,
+                copies=copies,
+            )
+            use = self._use(full, placement, place, weights[index], slices)
+            uses.append(DeviceUse(device, use))
+        host_layers = placement.layers_on(HOST)
+        host = _Place(HOST, host_layers, True, placement.output == HOST, copies)
+        return Fit(full, tuple(uses), self._use(full, placement, host, weights[HOST], None))
+
+    def _copies(self, settings: LoadSettings, devices: Sequence[Device]) -> int:
+        pipelined = (
+            len(devices) > 1
+            and settings.split_mode is SplitMode.LAYER
+            and settings.n_gpu_layers > len(self._arch.layers)
+            and all(device.pipelined for device in devices)
+        )
+        return INPUT_COPIES if pipelined else 1
+
+    def _use(
+        self,
+        settings: LoadSettings,
+        placement: Placement,
+        place: _Place,
+        weights: int,
+        slices: Slices | None,
+    ) -> Use:
+        arch, shapes = self._arch, self._weights.shapes
+        if slices is not None and place.index != HOST:
+            arch = replace(
+                arch,
+                layers=tuple(
+                    slices.layer(layer, il, place.index) for il, layer in enumerate(arch.layers)
+                ),
+            )
+            shapes = tuple(
+                {name: _cut_shape(slices, name, shape, il, place.index) for name, shape in of.items()}
+                for il, of in enumerate(shapes)
+            )
+        flash = settings.flash_attn == "on"
+        n_ubatch = min(settings.n_ubatch, settings.n_batch)
+        whole = Pass(
+            arch, self._header.arch, shapes, self._layer_norm, settings.n_ctx, n_ubatch, flash
+        )
+        compute = compute_bytes(
+            whole,
+            place.layers,
+            inputs=range(len(arch.layers)) if place.first else place.layers,
+            first=place.first,
+            output=place.output,
+            copies=place.copies,
+        )
+        on_host = placement.layers_on(HOST)
+        if place.index == 0 and on_host and n_ubatch >= OFFLOADED_BATCH:
+            compute += self._weights.largest(on_host)
+        if place.first:
+            compute += arch.n_vocab * 4  # The logits of the one token that is asked for.
+        return Use(
+            layers=len(place.layers),
+            output=place.output,
+            weights_mib=weights / MIB,
+            kv_mib=self._kv(arch, settings, place.layers, n_ubatch) / MIB,
+            compute_mib=compute / MIB,
+        )
+
+    @staticmethod
+    def _kv(
+        arch: Architecture, settings: LoadSettings, layers: Sequence[int], n_ubatch: int
+    ) -> int:
+        types = (settings.type_k, settings.type_v)
+        total = 0
+        for il in layers:
+            layer = arch.layers[il]
+            keys, values, state = layer_bytes(arch, layer, settings.n_ctx, n_ubatch, types)
+            if values and settings.flash_attn == "off":
+                n = cells(arch, layer, settings.n_ctx, n_ubatch)
+                values = n * row_bytes(KV_TYPES[settings.type_v], widest_values(arch))
+            total += keys + values + state
+        return total
+
+
+def _cut_shape(
+    slices: Slices, name: str, shape: tuple[int, ...], il: int, device: int
+) -> tuple[int, ...]:
+    axis = slices.axis(name, shape)
+    if axis is None:
+        return shape
+    return (*shape[:axis], slices.lengths(shape[axis], name, il)[device], *shape[axis + 1 :])
+
+
+def shares_by_memory(devices: Sequence[Device]) -> tuple[float, ...]:
+    """Return llama.cpp's own shares, by free memory, with that of the largest as 1."""
+    free = [max(device.free_mib or 0.0, 0.0) for device in devices]
+    most = max(free, default=0.0)
+    if most <= 0:
+        return (1.0,) * len(devices)
+    return tuple(round(amount / most, SHARE_DIGITS) for amount in free)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""Which device holds which layer and which tensor, by llama.cpp's rules (llama-model.cpp)."""
+
+import bisect
+import itertools
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from rigpanel.fit.architecture import Architecture
+from rigpanel.fit.load_settings import SplitMode
+from rigpanel.fit.tensor_split import Slices
+from rigpanel.library.gguf_header import GgufHeader, TensorInfo
+
+HOST = -1
+"""Stands for host memory where a device's number is given."""
+INPUT = ("token_embd.weight", "position_embd", "token_types", "per_layer_token_embd")
+"""Tensors that only look rows up: llama.cpp keeps them in host memory."""
+EVERYWHERE = ("rope_freqs", "rope_factors_long", "rope_factors_short")
+"""Small tensors that every device with layers gets a copy of."""
+OUTPUT = ("output", "cls", "dense_", "dec.output_norm", "enc.output_norm", "altup_")
+"""Beginnings of the names of what is with the output layer."""
+ALIGNMENT, HOST_ALIGNMENT = 128, 32
+"""Memory is given out in multiples of so many bytes: a card's (CUDA) and the host's."""
+ROW_STEP = 128
+"""Split mode row gives each card a multiple of this many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The device of each layer; the last is the output layer."""
+
+    devices: tuple[int, ...]
+
+    def layers_on(self, device: int) -> tuple[int, ...]:
+        """Return the repeating layers on a device."""
+        return tuple(il for il, at in enumerate(self.devices[:-1]) if at == device)
+
+    @property
+    def output(self) -> int:
+        """The device of the output layer."""
+        return self.devices[-1]
+
+
+def _single(value: float) -> float:
+    """Return `value` in single precision."""
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
+
+
+def place_layers(n_layer: int, n_gpu_layers: int, shares: Sequence[float]) -> Placement:
+    """Return where each layer goes when `shares` of the offloaded ones go to each device.
+
+    The last `n_gpu_layers` of the layers and the output layer are offloaded; each device takes
+    its part of them in order. Single precision as in llama.cpp, so that a layer on the border
+    falls as it does there.
+    """
+    n_offloaded = min(max(n_gpu_layers, 0), n_layer + 1)
+    if not shares or sum(shares) <= 0 or n_offloaded == 0:
+        return Placement((HOST,) * (n_layer + 1))
+    ends = [0.0]
+    for share in shares:
+        ends.append(_single(ends[-1] + _single(share)))
+    reached = [_single(end / ends[-1]) for end in ends[1:]]
+    on_devices = (
+        min(bisect.bisect_right(reached, _single(il / n_offloaded)), len(shares) - 1)
+        for il in range(n_offloaded)
+    )
+    return Placement((HOST,) * (n_layer + 1 - n_offloaded) + tuple(on_devices))
+
+
+def split_name(name: str) -> tuple[int | None, str]:
+    """Return the layer of a tensor (None for one of no layer) and its name without it."""
+    if name.startswith("blk."):
+        _, number, rest = (*name.split(".", 2), "", "")[:3]
+        if number.isdigit():
+            return int(number), rest
+    return None, name
+
+
+class Weights:
+    """The tensors of a model, ready to be placed again and again."""
+
+    def __init__(self, header: GgufHeader, arch: Architecture) -> None:
+        self._header = header
+        self._arch = arch
+        self._of_layers: list[list[tuple[str, TensorInfo]]] = [[] for _ in arch.layers]
+        self._everywhere: list[tuple[str, TensorInfo]] = []
+        self._input: list[tuple[str, TensorInfo]] = []
+        self._output: list[tuple[str, TensorInfo]] = []
+        for tensor in header.tensors:
+            il, name = split_name(tensor.name)
+            self._list_for(il, name).append((name, tensor))
+        if not any(name == "output.weight" for name, _ in self._output):
+            self._output += [item for item in self._input if item[0] == "token_embd.weight"]
+        self.shapes = tuple(
+            {name: tensor.shape for name, tensor in listed} for listed in self._of_layers
+        )
+
+    def _list_for(self, il: int | None, name: str) -> list[tuple[str, TensorInfo]]:
+        if il is not None:
+            # Layers that only guess ahead are not loaded.
+            return self._of_layers[il] if il < self._arch.n_trunk else []
+        if name.startswith(EVERYWHERE):
+            return self._everywhere
+        if name.startswith(INPUT):
+            return self._input
+        if name.startswith(OUTPUT) or not self._of_layers:
+            return self._output
+        return self._of_layers[0]
+
+    def largest(self, layers: Sequence[int]) -> int:
+        """Return the bytes of the largest tensor of some layers."""
+        return max((t.n_bytes for il in layers for _, t in self._of_layers[il]), default=0)
+
+    def by_device(
+        self, placement: Placement, mode: SplitMode, shares: Sequence[float]
+    ) -> dict[int, int]:
+        """Return the bytes on each device and in host memory (`HOST`)."""
+        total = dict.fromkeys(range(len(shares)), 0) | {HOST: 0}
+        for _, tensor in self._input:
+            total[HOST] += _in_memory(tensor.n_bytes, HOST)
+        parts = self._cutter(mode, shares)
+        for il, listed in enumerate(self._of_layers):
+            self._add(total, listed, placement.devices[il], parts, il)
+        if placement.output == HOST:  # The output layer then uses the input's own table.
+            listed = [item for item in self._output if item not in self._input]
+            self._add(total, listed, HOST, parts, None)
+        else:
+            self._add(total, self._output, placement.output, parts, None)
+        used = set(placement.devices[:-1])
+        if mode is SplitMode.TENSOR and used != {HOST}:
+            used |= set(range(len(shares)))
+        for device in used:
+            for _, tensor in self._everywhere:
+                total[device] += _in_memory(tensor.n_bytes, device)
+        return total
+
+    def _cutter(self, mode: SplitMode, shares: Sequence[float]) -> "_Cutter | None":
+        if mode is SplitMode.TENSOR:
+            return Slices(self._header, self._arch, shares).parts
+        return _Rows(shares).parts if mode is SplitMode.ROW else None
+
+    @staticmethod
+    def _add(
+        total: dict[int, int],
+        listed: Sequence[tuple[str, TensorInfo]],
+        device: int,
+        parts: "_Cutter | None",
+        il: int | None,
+    ) -> None:
+        for name, tensor in listed:
+            cut = parts(tensor, name, il) if parts is not None and device != HOST else None
+            if cut is None:
+                total[device] += _in_memory(tensor.n_bytes, device)
+            else:
+                for index, size in enumerate(cut):
+                    total[index] += _in_memory(size, index)
+
+
+_Cutter: TypeAlias = Callable[[TensorInfo, str, int | None], list[int] | None]
+
+
+def _in_memory(n_bytes: int, device: int) -> int:
+    step = HOST_ALIGNMENT if device == HOST else ALIGNMENT
+    return -(-n_bytes // step) * step
+
+
+class _Rows:
+    """Split mode row: matrices are cut into rows, all else stays with its layer."""
+
+    def __init__(self, shares: Sequence[float]) -> None:
+        self._shares = shares
+
+    def parts(self, tensor: TensorInfo, name: str, _il: int | None) -> list[int] | None:
+        """Return the bytes of a matrix on each device; None for a tensor that is not cut."""
+        if len(tensor.shape) != 2 or not name.endswith(".weight") or tensor.shape[1] < ROW_STEP:
+            return None
+        rows = tensor.shape[1]
+        reached = list(itertools.accumulate(self._shares))
+        ends = [0, *(int(rows * end / reached[-1]) for end in reached)]
+        ends = [end - end % ROW_STEP for end in ends[:-1]] + [rows]
+        line = tensor.n_bytes // rows
+        return [(high - low) * line for low, high in itertools.pairwise(ends)]

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Where a model's memory goes: what each card and the host would hold."""
+
+from dataclasses import dataclass
+
+from rigpanel.fit.load_settings import LoadSettings
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A card, real or asked about."""
+
+    name: str
+    """As people call it: `GPU 0`."""
+    uuid: str | None
+    """None for a card that is only asked about."""
+    free_mib: float | None
+    """Memory that a model may take; None where it could not be read."""
+    peers: tuple[str, ...] = ()
+    """UUIDs of the cards that NVLink leads to."""
+    pipelined: bool = True
+    """Whether several batches can be under way on it at once (CUDA; not over RPC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a model takes in one place, in MiB."""
+
+    layers: int
+    """Repeating layers."""
+    output: bool
+    """Whether the output layer is there."""
+    weights_mib: float
+    kv_mib: float
+    compute_mib: float
+
+    @property
+    def total_mib(self) -> float:
+        """All of it."""
+        return self.weights_mib + self.kv_mib + self.compute_mib
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUse:
+    """What a model takes on one card."""
+
+    device: Device
+    use: Use
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it fits into what is free; None where that is not known."""
+        if self.device.free_mib is None:
+            return None
+        return self.use.total_mib <= self.device.free_mib
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Where a model's memory goes with given settings."""
+
+    settings: LoadSettings
+    """Every one given in full: layers counted, shares named, flash attention decided."""
+    devices: tuple[DeviceUse, ...]
+    host: Use
+    host_free_mib: float | None = None
+    """Memory of this machine that the model may take; None where that is not asked."""
+    measured: bool = False
+    """Whether llama.cpp itself gave the figures (a dry run)."""
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether everything fits where it goes; None where a card's memory is not known."""
+        if self.host_free_mib is not None and self.host.total_mib > self.host_free_mib:
+            return False
+        answers = [
+            use.fits for use in self.devices if use.use.total_mib > 0 or use.fits is not None
+        ]
+        if False in answers:
+            return False
+        return None if None in answers else True
