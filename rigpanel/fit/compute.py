@@ -50,17 +50,17 @@ def compute_bytes(
     if not on and not output and not first:
         return 0
     graph = Graph()
-    row = whole.arch.n_embd * whole.tokens * F32
-    masks = _inputs(whole, graph, inputs, copies)
+    row = whole.arch.n_embd * (whole.tokens if on or first else 1) * F32
     if first:
-        graph.input(row, lasting=True)  # Place for embeddings given in place of tokens.
+        for _ in range(copies):
+            graph.input(row, lasting=True)  # Place for embeddings given in place of tokens.
         entry = graph.add(row, graph.input(whole.tokens * I32))
     else:
-        entry = graph.input(row)
-        for _ in range(copies - 1):
-            graph.input(row, lasting=True)
+        entry = [graph.input(row, lasting=copies > 1) for _ in range(copies)][0]
+    masks = _inputs(whole, graph, inputs, copies)
     step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm)
-    layer_graph = LayerGraph(graph, step, masks, padded(whole.n_ctx))
+    window = padded(min(padded(whole.n_ctx), whole.arch.window + whole.n_ubatch))
+    layer_graph = LayerGraph(graph, step, masks, (padded(whole.n_ctx), window))
     final = len(whole.layers) - 1
     seen: dict[object, int] = {}
     for il in on:

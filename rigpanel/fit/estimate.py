@@ -36,6 +36,8 @@ class _Place:
     first: bool
     output: bool
     copies: int
+    helps: bool
+    """Whether it also works on matrices that lie in host memory."""
 
 
 class Estimator:
@@ -127,11 +129,12 @@ class Estimator:
                 first=False,
                 output=placement.output == at and shares[index] > 0,
                 copies=copies,
+                helps=index == 0 and not device.lent,
             )
             use = self._use(full, placement, place, weights[index], slices)
             uses.append(DeviceUse(device, use))
         host_layers = placement.layers_on(HOST)
-        host = _Place(HOST, host_layers, True, placement.output == HOST, copies)
+        host = _Place(HOST, host_layers, True, placement.output == HOST, copies, helps=False)
         return Fit(full, tuple(uses), self._use(full, placement, host, weights[HOST], None))
 
     def _copies(self, settings: LoadSettings, devices: Sequence[Device]) -> int:
@@ -139,7 +142,6 @@ class Estimator:
             len(devices) > 1
             and settings.split_mode is SplitMode.LAYER
             and settings.n_gpu_layers > len(self._arch.layers)
-            and all(device.pipelined for device in devices)
         )
         return INPUT_COPIES if pipelined else 1
 
@@ -177,7 +179,7 @@ class Estimator:
             copies=place.copies,
         )
         on_host = placement.layers_on(HOST)
-        if place.index == 0 and on_host and n_ubatch >= OFFLOADED_BATCH:
+        if place.helps and on_host and n_ubatch >= OFFLOADED_BATCH:
             compute += self._weights.largest(on_host)
         if place.first:
             compute += arch.n_vocab * 4  # The logits of the one token that is asked for.

@@ -35,12 +35,15 @@ class Step:
 class LayerGraph:
     """Adds a layer's operations to a graph."""
 
-    def __init__(self, graph: Graph, step: Step, masks: tuple[int, int], cells: int) -> None:
+    def __init__(
+        self, graph: Graph, step: Step, masks: tuple[int, int], cells: tuple[int, int]
+    ) -> None:
         self._graph = graph
         self._step = step
         self._masks = masks
         """Inputs with the mask of the whole cache and of the window."""
         self._cells = cells
+        """Tokens in the whole cache and in the window."""
 
     def _row(self, n: int) -> int:
         return n * self._step.tokens * F32
@@ -141,24 +144,23 @@ class LayerGraph:
             active = self._op(width * used, up, inplace=True)
         down = self._op(arch.n_embd * used, active, ranking)
         down = self._op(arch.n_embd * used, down, weights, inplace=True)
-        return self._op(arch.n_embd, down) if used > 1 else self._op(arch.n_embd, down)
+        return self._op(arch.n_embd, down)
 
     def _attention(self, shapes: Shapes, layer: Layer, source: int) -> int:
         if "attn_kv_a_mqa.weight" in shapes:
             query, kept = self._latent(shapes, layer, source)
-            width = self._step.arch.layers[0].head_v if self._step.arch.keys_only else layer.head_v
         else:
             query, kept = self._queries(shapes, layer, source)
-            width = layer.head_v
         for item in kept:
             self._graph.add(0, item)
-        n_out = layer.n_head * width
+        n_out = layer.n_head * layer.head_v
         mask = self._masks[1] if layer.windowed else self._masks[0]
         if self._step.flash:
             out = self._op(n_out, query, mask)
         else:
-            chances = self._op(self._cells * layer.n_head, query)
-            chances = self._op(self._cells * layer.n_head, chances, mask, inplace=True)
+            width = self._cells[layer.windowed] * layer.n_head
+            chances = self._op(width, query)
+            chances = self._op(width, chances, mask, inplace=True)
             out = self._op(n_out, chances)
             out = self._op(n_out, out)
         if "attn_v_b.weight" in shapes:

@@ -20,8 +20,8 @@ class Device:
     """Memory that a model may take; None where it could not be read."""
     peers: tuple[str, ...] = ()
     """UUIDs of the cards that NVLink leads to."""
-    pipelined: bool = True
-    """Whether several batches can be under way on it at once (CUDA; not over RPC)."""
+    lent: bool = False
+    """Whether it is another machine's, reached over RPC."""
 
 
 @dataclass(frozen=True, slots=True)

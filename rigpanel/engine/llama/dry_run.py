@@ -159,7 +159,7 @@ def measure(settings: LoadSettings, header: GgufHeader, devices: Any = None) -> 
     params.load_mode = 0
     params.no_alloc = True
     if devices is not None:
-        params.devices = ctypes.cast(devices, type(params.devices))
+        params.devices = ctypes.cast(devices, ctypes.c_void_p)
     shares = (ctypes.c_float * llama_cpp.llama_max_devices())()
     for index, share in enumerate(settings.tensor_split):
         shares[index] = share
