@@ -139,6 +139,16 @@ HANG_LIMIT_S = Setting(
     maximum=3600.0,
     unit="s",
 )
+MARGIN_MIB = Setting(
+    "load.margin_mib",
+    512.0,
+    "Keep free on each card",
+    "Memory that a model leaves free on each card: for the driver's own needs and for programs "
+    "that come later.",
+    minimum=0.0,
+    maximum=16384.0,
+    unit="MiB",
+)
 LAST_MODEL = Setting("load.last_model", "", "Last model", "File the load pane opens with.")
 RPC_SERVERS = Setting(
     "load.rpc_servers",
@@ -158,6 +168,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     NOTIFY,
     ISOLATION,
     HANG_LIMIT_S,
+    MARGIN_MIB,
     LAST_MODEL,
     RPC_SERVERS,
 )

@@ -12,6 +12,9 @@ from rigpanel.errors import RigpanelError, UsageError
 COMMANDS = {
     "panel": "open the panel (also what plain `rigpanel` does)",
     "gpus": "one snapshot of every GPU and the host",
+    "models": "the GGUF files found on this machine",
+    "inspect": "one model file's header",
+    "fit": "where a model's memory goes, for each card",
     "chat": "one reply from a model, or an interactive chat",
     "lend-devices": "lend this machine's devices to another panel (llama.cpp RPC)",
     "screenshot": "draw the real window offscreen and save it",

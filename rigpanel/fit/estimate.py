@@ -218,7 +218,7 @@ def _cut_shape(
 
 def shares_by_memory(devices: Sequence[Device]) -> tuple[float, ...]:
     """Return llama.cpp's own shares, by free memory, with that of the largest as 1."""
-    free = [max(device.free_mib or 0.0, 0.0) for device in devices]
+    free = [device.usable_mib for device in devices]
     most = max(free, default=0.0)
     if most <= 0:
         return (1.0,) * len(devices)

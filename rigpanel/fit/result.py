@@ -17,11 +17,21 @@ class Device:
     uuid: str | None
     """None for a card that is only asked about."""
     free_mib: float | None
-    """Memory that a model may take; None where it could not be read."""
+    """Free memory; None where it could not be read."""
     peers: tuple[str, ...] = ()
     """UUIDs of the cards that NVLink leads to."""
     lent: bool = False
     """Whether it is another machine's, reached over RPC."""
+    margin_mib: float = 0.0
+    """Kept free of it for what no formula knows: the driver's own, other programs' changes."""
+    pci_bus_id: str = ""
+    others: tuple[tuple[str, float], ...] = ()
+    """Other programs on it and the MiB they hold."""
+
+    @property
+    def usable_mib(self) -> float:
+        """What a model may take of it; 0 where that is not known."""
+        return max((self.free_mib or 0.0) - self.margin_mib, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class DeviceUse:
         """Whether it fits into what is free; None where that is not known."""
         if self.device.free_mib is None:
             return None
-        return self.use.total_mib <= self.device.free_mib
+        return self.use.total_mib <= self.device.usable_mib or self.use.total_mib <= 0
 
 
 @dataclass(frozen=True, slots=True)

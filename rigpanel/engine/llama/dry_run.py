@@ -17,7 +17,7 @@ from rigpanel.engine.log import LlamaLog
 from rigpanel.engine.messages import EngineError
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.load_settings import LoadSettings
-from rigpanel.fit.measured import Measured, MeasuredDevice
+from rigpanel.fit.measured import Measured, MeasuredUse
 from rigpanel.library.ggml_types import KV_TYPES
 from rigpanel.library.gguf_header import GgufHeader, read_header
 
@@ -202,7 +202,7 @@ def _measured(
     on = {layer: name if name in buses else "" for layer, name in log.layers.items()}
     return Measured(
         devices=tuple(
-            MeasuredDevice(
+            MeasuredUse(
                 name=name,
                 pci_bus_id=buses.get(name, ""),
                 weights=sizes[name][0],

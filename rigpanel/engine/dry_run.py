@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Asks llama.cpp, in a process of its own, what a load would take; nothing is allocated."""
+
+import json
+import os
+import subprocess
+import sys
+
+from rigpanel.codec import from_plain, to_plain
+from rigpanel.engine.messages import EngineError
+from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.measured import Measured
+
+TIMEOUT_S = 60.0
+
+
+def dry_run(settings: LoadSettings, timeout_s: float = TIMEOUT_S) -> Measured:
+    """Return what llama.cpp would allocate for these settings; takes some tenths of a second.
+
+    Raises EngineError with its reason where it refuses them, ends or does not answer.
+    """
+    environment = os.environ | {"GGML_NO_BACKTRACE": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "rigpanel.engine.llama.dry_run"],
+            input=json.dumps(to_plain(settings)),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(f"llama.cpp did not answer within {timeout_s:.0f} s.") from error
+    except OSError as error:
+        raise EngineError(f"The dry run could not be started: {error.strerror}.") from error
+    try:
+        answer = json.loads(done.stdout.strip().rpartition("\n")[2])
+    except ValueError as error:
+        raise EngineError(
+            f"llama.cpp ended (status {done.returncode}): {_last_line(done.stderr)}"
+        ) from error
+    if "error" in answer:
+        raise EngineError(answer["error"])
+    return from_plain(Measured, answer["measured"])
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2] or "it said nothing."

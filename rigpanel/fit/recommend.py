@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Recommended settings, with the reasons in words; never any that do not fit by these figures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rigpanel.fit.estimate import QUANTIZED, Estimator, FitError, shares_by_memory
+from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.result import Device, Fit
+from rigpanel.fit.tensor_split import UNSUPPORTED
+from rigpanel.library.gguf_header import GgufHeader
+
+SMALLER_CACHE = "q8_0"
+SMALLEST_CTX = 1024
+CTX_STEP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Settings, where everything goes with them, and why."""
+
+    fit: Fit
+    why: tuple[str, ...]
+
+    @property
+    def settings(self) -> LoadSettings:
+        """The settings, given in full."""
+        return self.fit.settings
+
+
+def recommend(
+    header: GgufHeader,
+    asked: LoadSettings,
+    devices: Sequence[Device],
+    host_free_mib: float | None = None,
+    estimator: Estimator | None = None,
+) -> Recommendation | None:
+    """Return the best settings that fit, for the context asked for if at all possible.
+
+    None where nothing fits, not even in host memory.
+    """
+    return _Search(header, asked, devices, host_free_mib, estimator or Estimator(header)).run()
+
+
+class _Search:
+    """Tries settings from the fastest to the slowest."""
+
+    def __init__(
+        self,
+        header: GgufHeader,
+        asked: LoadSettings,
+        devices: Sequence[Device],
+        host_free_mib: float | None,
+        estimator: Estimator,
+    ) -> None:
+        self._arch = header.arch
+        self._n_layer = header.n_layer
+        self._asked = replace(asked, n_gpu_layers=-1, flash_attn="auto", tensor_split=())
+        self._devices = tuple(devices)
+        self._host_free_mib = host_free_mib
+        self._estimator = estimator
+
+    def run(self) -> Recommendation | None:
+        if any(device.usable_mib > 0 for device in self._devices):
+            for cached, why in self._caches():
+                if found := self._all_on_cards(cached, why):
+                    return found
+            found = self._fewer_layers()
+            if found is not None:
+                return found
+        return self._on_host()
+
+    def _fit(self, settings: LoadSettings) -> Fit | None:
+        """Return the fit of these settings if everything fits, else None."""
+        try:
+            fit = self._estimator.fit(settings, self._devices)
+        except FitError:
+            return None
+        fit = replace(fit, host_free_mib=self._host_free_mib)
+        return fit if fit.fits else None
+
+    def _caches(self) -> Iterator[tuple[LoadSettings, tuple[str, ...]]]:
+        """Yield the cache as asked for, then a quantized one."""
+        yield self._asked, ()
+        if {self._asked.type_k, self._asked.type_v}.isdisjoint(QUANTIZED) and self._blocks_fit():
+            yield (
+                replace(self._asked, type_k=SMALLER_CACHE, type_v=SMALLER_CACHE),
+                (
+                    f"The KV cache is quantized to {SMALLER_CACHE}: at f16 a context of "
+                    f"{self._asked.n_ctx} does not fit beside the weights.",
+                ),
+            )
+
+    def _blocks_fit(self) -> bool:
+        """Whether the heads are as long as whole blocks of a quantized cache."""
+        layers = self._estimator.architecture.layers
+        return all(layer.head_k % 32 == 0 and layer.head_v % 32 == 0 for layer in layers)
+
+    def _all_on_cards(
+        self, settings: LoadSettings, why: tuple[str, ...]
+    ) -> Recommendation | None:
+        order = sorted(
+            range(len(self._devices)), key=lambda index: -self._devices[index].usable_mib
+        )
+        if len(order) > 1:
+            alone = replace(settings, split_mode=SplitMode.NONE, main_gpu=order[0])
+            if fit := self._fit(alone):
+                return Recommendation(
+                    fit,
+                    (
+                        f"It fits on {self._devices[order[0]].name} alone; a second card adds "
+                        "room, not speed.",
+                        *why,
+                    ),
+                )
+        if self._bridged() and (fit := self._fit(replace(settings, split_mode=SplitMode.TENSOR))):
+            return Recommendation(
+                fit,
+                (
+                    "All layers fit on the cards.",
+                    "NVLink joins the cards, so split mode tensor lets them work on each layer "
+                    "together; llama.cpp calls it experimental, and split mode layer is the "
+                    "safe choice.",
+                    *why,
+                ),
+            )
+        return self._by_layers(settings, why)
+
+    def _by_layers(self, settings: LoadSettings, why: tuple[str, ...]) -> Recommendation | None:
+        plain = replace(settings, split_mode=SplitMode.LAYER)
+        words = ["All layers fit on the cards."]
+        if len(self._devices) > 1:
+            words.append(self._why_layer())
+        if fit := self._fit(plain):
+            return Recommendation(fit, (*words, *why))
+        if len(self._devices) > 1 and (fit := self._balanced(plain)):
+            counts = " and ".join(f"{share:g}" for share in fit.settings.tensor_split)
+            words.append(
+                f"The layers are divided {counts}: divided by free memory alone, one card would "
+                "overflow while another has room."
+            )
+            return Recommendation(fit, (*words, *why))
+        return None
+
+    def _why_layer(self) -> str:
+        if self._bridged() and self._arch in UNSUPPORTED:
+            return f"Split mode layer: llama.cpp cannot split {self._arch} by tensors."
+        if self._bridged():
+            return "Split mode layer: split by tensors it does not fit."
+        return "Split mode layer: without an NVLink bridge the cards exchange least that way."
+
+    def _bridged(self) -> bool:
+        """Whether NVLink joins every card with every other."""
+        uuids = {device.uuid for device in self._devices}
+        return (
+            len(self._devices) > 1
+            and self._arch not in UNSUPPORTED
+            and all(uuids - {device.uuid} <= set(device.peers) for device in self._devices)
+        )
+
+    def _balanced(self, settings: LoadSettings) -> Fit | None:
+        """Return a fit with layers counted out so that no card overflows while another has room."""
+        total = self._n_layer + 1 if settings.n_gpu_layers < 0 else settings.n_gpu_layers
+        counts = _counted(total, shares_by_memory(self._devices))
+        for _ in range(total):
+            given = replace(settings, tensor_split=tuple(map(float, counts)))
+            try:
+                fit = self._estimator.fit(given, self._devices)
+            except FitError:
+                return None
+            fit = replace(fit, host_free_mib=self._host_free_mib)
+            if fit.fits:
+                return fit
+            room = [use.device.usable_mib - use.use.total_mib for use in fit.devices]
+            fullest, emptiest = room.index(min(room)), room.index(max(room))
+            if min(room) >= 0 or max(room) <= 0 or counts[fullest] == 0:
+                return None
+            counts[fullest] -= 1
+            counts[emptiest] += 1
+        return None
+
+    def _fewer_layers(self) -> Recommendation | None:
+        """Return settings with as many layers on the cards as fit, the rest in host memory."""
+        settings, why_cache = list(self._caches())[-1]
+        settings = replace(settings, split_mode=SplitMode.LAYER)
+        low, high, best = 1, self._n_layer, None
+        while low <= high:
+            middle = (low + high) // 2
+            tried = replace(settings, n_gpu_layers=middle)
+            fit = self._fit(tried) or self._balanced(tried)
+            if fit is not None:
+                best, low = fit, middle + 1
+            else:
+                high = middle - 1
+        if best is None:
+            return None
+        on_cards = sum(use.use.layers for use in best.devices)
+        why = (
+            f"{on_cards} of {self._n_layer} layers fit on the cards; the others run on the "
+            "processor, which is much slower. A smaller quantization or a smaller context fits "
+            "more of them.",
+        )
+        return Recommendation(best, (*why, *why_cache))
+
+    def _on_host(self) -> Recommendation | None:
+        settings = replace(self._asked, n_gpu_layers=0)
+        reason = (
+            "No card is there, so everything runs on the processor."
+            if not self._devices
+            else "Not one layer fits on the cards, so everything runs on the processor."
+        )
+        if fit := self._fit(settings):
+            return Recommendation(fit, (reason,))
+        n_ctx = settings.n_ctx // 2 // CTX_STEP * CTX_STEP
+        while n_ctx >= SMALLEST_CTX:
+            if fit := self._fit(replace(settings, n_ctx=n_ctx)):
+                return Recommendation(
+                    fit, (reason, f"A context of {self._asked.n_ctx} does not fit beside it.")
+                )
+            n_ctx = n_ctx // 2 // CTX_STEP * CTX_STEP
+        return None
+
+
+def _counted(total: int, shares: Sequence[float]) -> list[int]:
+    """Return `total` layers counted out by shares."""
+    whole = sum(shares)
+    counts = [int(total * share / whole) for share in shares]
+    for index in range(total - sum(counts)):
+        counts[index % len(counts)] += 1
+    return counts
