@@ -221,7 +221,9 @@ def _device(use: DeviceUse, why_missing: Missing) -> dict[str, Any]:
 
 def as_table(header: GgufHeader, fit: Fit, better: Recommendation | None) -> str:
     """Return the fit as a table for people, with the advice under it."""
-    rows = [("", "Layers", "Weights", "KV cache", "Compute", "Total", "Free", "")]
+    rows: list[tuple[str, ...]] = [
+        ("", "Layers", "Weights", "KV cache", "Compute", "Total", "Free", "")
+    ]
     for use in fit.devices:
         free = "unknown" if use.device.free_mib is None else f"{use.device.free_mib:.0f}"
         verdict = {True: "fits", False: "does not fit", None: ""}[use.fits]

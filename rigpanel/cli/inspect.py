@@ -94,7 +94,10 @@ def as_text(header: GgufHeader) -> str:
         ("Heads", _heads(header)),
         ("Vocabulary", f"{header.n_vocab or 'none'}"),
         ("Chat template", f"{len(template)} characters" if template else "none"),
-        *(("Tensors", f"{count} {kind}, {size / MIB:.1f} MiB") for kind, count, size in _types(header)),
+        *(
+            ("Tensors", f"{count} {kind}, {size / MIB:.1f} MiB")
+            for kind, count, size in _types(header)
+        ),
     ]
     if experts := header.number("expert_count"):
         used = max(header.each_layer("expert_used_count"), default=0)

@@ -56,7 +56,8 @@ def compute_bytes(
             graph.input(row, lasting=True)  # Place for embeddings given in place of tokens.
         entry = graph.add(row, graph.input(whole.tokens * I32))
     else:
-        entry = [graph.input(row, lasting=copies > 1) for _ in range(copies)][0]
+        entries = [graph.input(row, lasting=copies > 1) for _ in range(copies)]
+        entry = entries[0]
     masks = _inputs(whole, graph, inputs, copies)
     step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm)
     window = padded(min(padded(whole.n_ctx), whole.arch.window + whole.n_ubatch))

@@ -162,7 +162,10 @@ class Estimator:
                 ),
             )
             shapes = tuple(
-                {name: _cut_shape(slices, name, shape, il, place.index) for name, shape in of.items()}
+                {
+                    name: _cut_shape(slices, name, shape, il, place.index)
+                    for name, shape in of.items()
+                }
                 for il, of in enumerate(shapes)
             )
         flash = settings.flash_attn == "on"

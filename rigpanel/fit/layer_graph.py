@@ -186,7 +186,7 @@ class LayerGraph:
         return query, (key, value)
 
     def _latent(self, shapes: Shapes, layer: Layer, source: int) -> tuple[int, tuple[int, ...]]:
-        """Multi-head latent attention: the cache keeps one compressed row for all heads."""
+        """Add latent attention, whose cache keeps one compressed row for all heads."""
         rank = shapes["attn_kv_a_norm.weight"][0]
         rope = shapes["attn_kv_a_mqa.weight"][-1] - rank
         if "attn_q_b.weight" in shapes:
@@ -211,7 +211,7 @@ class LayerGraph:
         return query, (key, self._op(layer.n_v, wide))
 
     def _state(self, shapes: Shapes, source: int) -> int:
-        """A Mamba layer, the first or the second kind; others are taken to be alike."""
+        """Add a Mamba layer of the first or second kind; others are taken to be alike."""
         arch = self._step.arch
         if "ssm_in.weight" not in shapes:
             widest = max((shape[-1] for shape in shapes.values() if len(shape) > 1), default=0)

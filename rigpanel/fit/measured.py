@@ -48,9 +48,7 @@ def with_measured(fit: Fit, measured: Measured) -> Fit | None:
     if by_bus:
         return None
     settings = replace(fit.settings, flash_attn="on" if measured.flash_attn else "off")
-    return replace(
-        fit, settings=settings, devices=tuple(uses), host=_use(host), measured=True
-    )
+    return replace(fit, settings=settings, devices=tuple(uses), host=_use(host), measured=True)
 
 
 def _use(use: MeasuredUse) -> Use:

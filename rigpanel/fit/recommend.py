@@ -13,6 +13,11 @@ from rigpanel.library.gguf_header import GgufHeader
 SMALLER_CACHE = "q8_0"
 SMALLEST_CTX = 1024
 CTX_STEP = 256
+ALL_FIT = "All layers fit on the cards."
+WHY_TENSOR = (
+    "NVLink joins the cards, so split mode tensor lets them work on each layer together; llama.cpp "
+    "calls it experimental, and split mode layer is the safe choice."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,7 @@ class _Search:
         if {self._asked.type_k, self._asked.type_v}.isdisjoint(QUANTIZED) and self._blocks_fit():
             yield (
                 replace(self._asked, type_k=SMALLER_CACHE, type_v=SMALLER_CACHE),
-                (
-                    f"The KV cache is quantized to {SMALLER_CACHE}: at f16 a context of "
-                    f"{self._asked.n_ctx} does not fit beside the weights.",
-                ),
+                (_why_smaller_cache(self._asked.n_ctx),),
             )
 
     def _blocks_fit(self) -> bool:
@@ -96,39 +98,22 @@ class _Search:
         layers = self._estimator.architecture.layers
         return all(layer.head_k % 32 == 0 and layer.head_v % 32 == 0 for layer in layers)
 
-    def _all_on_cards(
-        self, settings: LoadSettings, why: tuple[str, ...]
-    ) -> Recommendation | None:
+    def _all_on_cards(self, settings: LoadSettings, why: tuple[str, ...]) -> Recommendation | None:
         order = sorted(
             range(len(self._devices)), key=lambda index: -self._devices[index].usable_mib
         )
         if len(order) > 1:
             alone = replace(settings, split_mode=SplitMode.NONE, main_gpu=order[0])
             if fit := self._fit(alone):
-                return Recommendation(
-                    fit,
-                    (
-                        f"It fits on {self._devices[order[0]].name} alone; a second card adds "
-                        "room, not speed.",
-                        *why,
-                    ),
-                )
+                one = f"It fits on {self._devices[order[0]].name} alone; a second card adds room, "
+                return Recommendation(fit, (one + "not speed.", *why))
         if self._bridged() and (fit := self._fit(replace(settings, split_mode=SplitMode.TENSOR))):
-            return Recommendation(
-                fit,
-                (
-                    "All layers fit on the cards.",
-                    "NVLink joins the cards, so split mode tensor lets them work on each layer "
-                    "together; llama.cpp calls it experimental, and split mode layer is the "
-                    "safe choice.",
-                    *why,
-                ),
-            )
+            return Recommendation(fit, (ALL_FIT, WHY_TENSOR, *why))
         return self._by_layers(settings, why)
 
     def _by_layers(self, settings: LoadSettings, why: tuple[str, ...]) -> Recommendation | None:
         plain = replace(settings, split_mode=SplitMode.LAYER)
-        words = ["All layers fit on the cards."]
+        words = [ALL_FIT]
         if len(self._devices) > 1:
             words.append(self._why_layer())
         if fit := self._fit(plain):
@@ -151,11 +136,9 @@ class _Search:
 
     def _bridged(self) -> bool:
         """Whether NVLink joins every card with every other."""
-        uuids = {device.uuid for device in self._devices}
-        return (
-            len(self._devices) > 1
-            and self._arch not in UNSUPPORTED
-            and all(uuids - {device.uuid} <= set(device.peers) for device in self._devices)
+        uuids = {device.uuid for device in self._devices if device.uuid is not None}
+        return len(self._devices) == len(uuids) > 1 and all(
+            uuids - {device.uuid} <= set(device.peers) for device in self._devices
         )
 
     def _balanced(self, settings: LoadSettings) -> Fit | None:
@@ -198,9 +181,9 @@ class _Search:
         why = (
             f"{on_cards} of {self._n_layer} layers fit on the cards; the others run on the "
             "processor, which is much slower. A smaller quantization or a smaller context fits "
-            "more of them.",
+            "more of them."
         )
-        return Recommendation(best, (*why, *why_cache))
+        return Recommendation(best, (why, *why_cache))
 
     def _on_host(self) -> Recommendation | None:
         settings = replace(self._asked, n_gpu_layers=0)
@@ -219,6 +202,13 @@ class _Search:
                 )
             n_ctx = n_ctx // 2 // CTX_STEP * CTX_STEP
         return None
+
+
+def _why_smaller_cache(n_ctx: int) -> str:
+    return (
+        f"The KV cache is quantized to {SMALLER_CACHE}: at f16 a context of {n_ctx} does not fit "
+        "beside the weights."
+    )
 
 
 def _counted(total: int, shares: Sequence[float]) -> list[int]:

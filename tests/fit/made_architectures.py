@@ -278,7 +278,9 @@ def _hybrid(s: Sizes) -> dict[str, Any]:
     }
 
 
-def _window(window: int, of: Callable[[Sizes], dict[str, Any]]) -> Callable[[Sizes], dict[str, Any]]:
+def _window(
+    window: int, of: Callable[[Sizes], dict[str, Any]]
+) -> Callable[[Sizes], dict[str, Any]]:
     return lambda s: {**of(s), "attention.sliding_window": window, "logit_scale": 1.0}
 
 
@@ -412,6 +414,35 @@ def _write_head(writer: Any) -> None:
 def _random(random: np.random.Generator, shape: tuple[int, ...], kind: Any) -> bytes:
     if kind in (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16):
         numbers = random.standard_normal(shape, dtype=np.float32) * shape[0] ** -0.5
-        return numbers.astype(np.float16 if kind == 1 else np.float32).tobytes()
+        return bytes(numbers.astype(np.float16 if kind == 1 else np.float32).tobytes())
     block, size = gguf.GGML_QUANT_SIZES[kind]
     return random.bytes(int(np.prod(shape)) // block * size)
+
+
+def llama_70b(path: Path) -> Path:
+    """Write a hole in the shape of Llama 3.1 70B at Q4_K_M: every tensor in its size and type."""
+    kinds = gguf.GGMLQuantizationType
+    s = Sizes(8192, 80, 64, 8, 128, 28672, 128256, 131072)
+    eighth = s.n_layer // 8
+
+    def kind(name: str, layer: int) -> gguf.GGMLQuantizationType:
+        if name.endswith("norm.weight"):
+            return kinds.F32
+        middle = eighth <= layer < 7 * eighth
+        finer = not middle or (layer - eighth) % 3 == 2
+        if name == "attn_v.weight":
+            return kinds.Q6_K if finer else kinds.Q5_K
+        return kinds.Q6_K if name == "ffn_down.weight" and finer else kinds.Q4_K
+
+    tensors = [
+        ("token_embd.weight", (s.n_embd, s.n_vocab), kinds.Q4_K),
+        ("output_norm.weight", (s.n_embd,), kinds.F32),
+        ("output.weight", (s.n_embd, s.n_vocab), kinds.Q6_K),
+        ("rope_freqs.weight", (s.head // 2,), kinds.F32),
+        *(
+            (f"blk.{layer}.{name}", shape, kind(name, layer))
+            for layer in range(s.n_layer)
+            for name, shape in _llama(s, layer)
+        ),
+    ]
+    return write_sparse(path, "llama", s, _plain(s), tensors, 15)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import llama_cpp
@@ -26,7 +27,7 @@ BREAKDOWN = "_Z26llama_get_memory_breakdownPK13llama_context"
 MOST_BUFFERS = 256
 _LAYER = re.compile(r"layer\s+(\d+) assigned to device (\S+?),")
 _FLASH_ATTN = re.compile(r"Flash Attention (enabled|not supported)")
-_lib: Any = llama_cpp.llama_cpp._lib
+_lib = ctypes.CDLL(str(Path(llama_cpp.__file__).parent / "lib" / "libllama.so"))
 
 
 class _Node(ctypes.Structure):
