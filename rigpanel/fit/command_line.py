@@ -39,6 +39,11 @@ def _options(settings: LoadSettings, n_layer: int) -> list[str]:
         words += ["-ctk", settings.type_k]
     if settings.type_v != "f16":
         words += ["-ctv", settings.type_v]
+    if settings.devices:
+        words += [
+            "--device",
+            ",".join(name for name in settings.devices if name != "CPU") or "none",
+        ]
     if settings.rpc_servers:
         words += ["--rpc", ",".join(settings.rpc_servers)]
     return words

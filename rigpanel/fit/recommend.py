@@ -13,6 +13,8 @@ from rigpanel.library.gguf_header import GgufHeader
 SMALLER_CACHE = "q8_0"
 SMALLEST_CTX = 1024
 CTX_STEP = 256
+PROCESSOR = "CPU"
+"""llama.cpp's name of the processor among its devices."""
 ALL_FIT = "All layers fit on the cards."
 WHY_TENSOR = (
     "NVLink joins the cards, so split mode tensor lets them work on each layer together; llama.cpp "
@@ -192,16 +194,26 @@ class _Search:
             if not self._devices
             else "Not one layer fits on the cards, so everything runs on the processor."
         )
-        if fit := self._fit(settings):
-            return Recommendation(fit, (reason,))
-        n_ctx = settings.n_ctx // 2 // CTX_STEP * CTX_STEP
-        while n_ctx >= SMALLEST_CTX:
-            if fit := self._fit(replace(settings, n_ctx=n_ctx)):
-                return Recommendation(
-                    fit, (reason, f"A context of {self._asked.n_ctx} does not fit beside it.")
-                )
-            n_ctx = n_ctx // 2 // CTX_STEP * CTX_STEP
+        for n_ctx in self._contexts():
+            smaller = replace(settings, n_ctx=n_ctx)
+            fit = self._fit(smaller) or self._without_cards(smaller)
+            if fit is not None:
+                short = f"A context of {self._asked.n_ctx} does not fit beside the weights."
+                return Recommendation(fit, (reason, short) if n_ctx < settings.n_ctx else (reason,))
         return None
+
+    def _without_cards(self, settings: LoadSettings) -> Fit | None:
+        """Return the fit with the cards left alone: even a batch would not fit on them."""
+        fit = self._estimator.fit(replace(settings, devices=(PROCESSOR,)), ())
+        fit = replace(fit, host_free_mib=self._host_free_mib)
+        return fit if fit.fits else None
+
+    def _contexts(self) -> Iterator[int]:
+        """Yield the context asked for and ever smaller ones."""
+        n_ctx = self._asked.n_ctx
+        yield n_ctx
+        while (n_ctx := n_ctx // 2 // CTX_STEP * CTX_STEP) >= SMALLEST_CTX:
+            yield n_ctx
 
 
 def _why_smaller_cache(n_ctx: int) -> str:

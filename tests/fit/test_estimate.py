@@ -185,9 +185,7 @@ def test_moving_the_split_never_changes_the_sum_of_the_weights(
     header = headers[name]
     sums = []
     for shares in (one, other):
-        fit = Estimator(header).fit(
-            asked(header, tensor_split=shares, split_mode=mode), TWO_24_GB
-        )
+        fit = Estimator(header).fit(asked(header, tensor_split=shares, split_mode=mode), TWO_24_GB)
         sums.append(sum(use.use.weights_mib for use in fit.devices) + fit.host.weights_mib)
     assert sums[0] == pytest.approx(sums[1], rel=0.002)
 

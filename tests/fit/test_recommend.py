@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""What is recommended fits by its own figures, and the reasons are those of the case."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rigpanel.fit.command_line import cli_line, server_line
+from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.recommend import Recommendation, recommend
+from rigpanel.fit.result import Device
+from rigpanel.library.gguf_header import GgufHeader, read_header
+from tests.fit.made_architectures import ARCHITECTURES, Sizes, write
+
+
+def cards(*free_mib: float, bridged: bool = False) -> tuple[Device, ...]:
+    uuids = [f"GPU-{index}" for index in range(len(free_mib))]
+    return tuple(
+        Device(
+            f"GPU {index}",
+            uuid,
+            free,
+            tuple(other for other in uuids if other != uuid) if bridged else (),
+        )
+        for index, (uuid, free) in enumerate(zip(uuids, free_mib, strict=True))
+    )
+
+
+def advice(header: GgufHeader, devices: tuple[Device, ...], n_ctx: int = 8192) -> Recommendation:
+    found = recommend(header, LoadSettings(model=header.path, n_ctx=n_ctx), devices)
+    assert found is not None
+    assert found.fit.fits is True
+    assert found.why
+    return found
+
+
+def test_70b_goes_on_both_cards_by_layers(article_model: GgufHeader) -> None:
+    found = advice(article_model, cards(24100, 24100))
+    assert found.settings.split_mode is SplitMode.LAYER
+    assert (found.settings.n_gpu_layers, found.settings.tensor_split) == (81, (1.0, 1.0))
+    assert found.settings.type_k == "f16"
+    assert "without an NVLink bridge" in " ".join(found.why)
+
+
+def test_over_a_bridge_the_cards_work_on_each_layer_together(article_model: GgufHeader) -> None:
+    found = advice(article_model, cards(24100, 24100, bridged=True))
+    assert found.settings.split_mode is SplitMode.TENSOR
+    assert "NVLink joins the cards" in " ".join(found.why)
+    assert "experimental" in " ".join(found.why)
+
+
+def test_more_context_than_fits_is_quantized(article_model: GgufHeader) -> None:
+    found = advice(article_model, cards(24100, 24100), n_ctx=32768)
+    assert (found.settings.type_k, found.settings.type_v) == ("q8_0", "q8_0")
+    assert found.settings.n_ctx == 32768
+    assert "at f16 a context of 32768 does not fit" in " ".join(found.why)
+
+
+def test_one_card_too_small_takes_the_layers_that_fit(article_model: GgufHeader) -> None:
+    found = advice(article_model, cards(32000))
+    (use,) = found.fit.devices
+    assert 50 < use.use.layers < 80
+    assert f"{use.use.layers} of 80 layers fit" in found.why[0]
+    more = replace(found.settings, n_gpu_layers=found.settings.n_gpu_layers + 1)
+    assert recommend(article_model, more, cards(32000)) is not None
+
+
+def test_layers_are_counted_out_so_that_no_card_overflows_while_another_has_room(
+    article_model: GgufHeader,
+) -> None:
+    found = advice(article_model, cards(21000, 22600))
+    assert all(use.fits for use in found.fit.devices)
+    assert found.settings.n_gpu_layers == 81
+    assert "would overflow while another has room" in " ".join(found.why)
+
+
+def test_what_fits_on_one_card_is_put_on_one(article_model: GgufHeader) -> None:
+    found = advice(article_model, cards(24100, 48000))
+    assert found.settings.split_mode is SplitMode.NONE
+    assert found.settings.main_gpu == 1
+    assert "GPU 1 alone" in found.why[0]
+
+
+def test_with_no_card_or_no_room_the_processor_does_it(article_model: GgufHeader) -> None:
+    assert "No card is there" in advice(article_model, ()).why[0]
+    found = advice(article_model, cards(20, 20))
+    assert "Not one layer fits" in found.why[0]
+    assert "--device none" in server_line(found.settings, 80)
+
+
+def test_what_fits_nowhere_has_no_advice(article_model: GgufHeader) -> None:
+    asked = LoadSettings(model=article_model.path, n_ctx=8192)
+    assert recommend(article_model, asked, (), host_free_mib=16_000) is None
+
+
+def test_a_smaller_context_is_offered_where_the_host_is_small(article_model: GgufHeader) -> None:
+    asked = LoadSettings(model=article_model.path, n_ctx=65536)
+    found = recommend(article_model, asked, (), host_free_mib=50_000)
+    assert found is not None
+    assert found.settings.n_ctx < 65536
+    assert "A context of 65536 does not fit" in found.why[1]
+
+
+def test_the_lines_for_llama_cpp(article_model: GgufHeader) -> None:
+    found = advice(article_model, cards(24100, 24100))
+    settings = replace(found.settings, model=Path("/models/a b.gguf"))
+    assert server_line(settings, 80) == (
+        "llama-server -m '/models/a b.gguf' -ngl 99 --split-mode layer --tensor-split 1,1 -c 8192"
+    )
+    fewer = replace(
+        settings, n_gpu_layers=40, n_ubatch=256, type_k="q8_0", type_v="q8_0", flash_attn="off"
+    )
+    assert cli_line(fewer, 80) == (
+        "llama-cli -m '/models/a b.gguf' -ngl 40 --split-mode layer --tensor-split 1,1 -c 8192 "
+        "-ub 256 -fa off -ctk q8_0 -ctv q8_0"
+    )
+
+
+@pytest.fixture(scope="module")
+def headers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GgufHeader]:
+    folder = tmp_path_factory.mktemp("made")
+    small = Sizes(n_embd=128, n_layer=6, n_head=4, n_head_kv=2, head=32, n_ff=256, n_vocab=600)
+    return {name: read_header(write(folder / name, name, small)) for name in ARCHITECTURES}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    name=st.sampled_from(sorted(ARCHITECTURES)),
+    free=st.lists(st.floats(0, 60), max_size=4),
+    bridged=st.booleans(),
+    n_ctx=st.integers(16, 60_000),
+    host=st.none() | st.floats(1, 200),
+)
+def test_what_is_recommended_always_fits(
+    headers: dict[str, GgufHeader],
+    name: str,
+    free: list[float],
+    bridged: bool,
+    n_ctx: int,
+    host: float | None,
+) -> None:
+    header = headers[name]
+    asked = LoadSettings(model=header.path, n_ctx=n_ctx)
+    found = recommend(header, asked, cards(*free, bridged=bridged), host)
+    if found is not None:
+        assert found.fit.fits is True
+        assert all(use.use.total_mib <= use.device.usable_mib + 1e-9 for use in found.fit.devices)
+        assert found.why
