@@ -149,6 +149,13 @@ MARGIN_MIB = Setting(
     maximum=16384.0,
     unit="MiB",
 )
+LIBRARY_FOLDERS = Setting(
+    "library.folders",
+    "",
+    "Folders with models",
+    "Folders that are looked through for models, beside those of other programs; several with : "
+    "between them.",
+)
 LAST_MODEL = Setting("load.last_model", "", "Last model", "File the load pane opens with.")
 RPC_SERVERS = Setting(
     "load.rpc_servers",
@@ -169,6 +176,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     ISOLATION,
     HANG_LIMIT_S,
     MARGIN_MIB,
+    LIBRARY_FOLDERS,
     LAST_MODEL,
     RPC_SERVERS,
 )

@@ -22,6 +22,7 @@ from rigpanel.fit.result import Device, DeviceUse, Fit, Use
 from rigpanel.fit.rig_devices import asked_devices, devices_of
 from rigpanel.library.ggml_types import KV_TYPES
 from rigpanel.library.gguf_header import GgufHeader, read_header
+from rigpanel.library.words import count_words
 from rigpanel.paths import config_dir
 from rigpanel.rig import open_source
 from rigpanel.rig.as_json import with_missing
@@ -231,7 +232,7 @@ def as_table(header: GgufHeader, fit: Fit, better: Recommendation | None) -> str
     rows.append(("Host", *_cells(fit.host), "", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
-        f"{header.name} · {header.file_type} · {header.n_params / 1e9:.1f} B parameters · "
+        f"{header.name} · {header.file_type} · {count_words(header.n_params)} parameters · "
         f"context {fit.settings.n_ctx} · MiB, by "
         + ("llama.cpp's dry run" if fit.measured else "formula"),
         *(

@@ -10,6 +10,7 @@ from typing import Any
 
 from rigpanel.library.ggml_types import TYPE_NAMES
 from rigpanel.library.gguf_header import GgufHeader, read_header
+from rigpanel.library.words import count_words, size_words
 from rigpanel.rig.as_json import with_missing
 from rigpanel.rig.readings import Missing, Reading
 
@@ -85,9 +86,9 @@ def as_text(header: GgufHeader) -> str:
     rows = [
         ("Name", header.name),
         ("Architecture", header.arch),
-        ("Parameters", f"{header.n_params / 1e9:.2f} B"),
+        ("Parameters", count_words(header.n_params)),
         ("Quantization", header.file_type),
-        ("Size", f"{header.size_mib:.1f} MiB in {len(header.shards)} file(s)"),
+        ("Size", _files(header)),
         ("Layers", str(header.n_layer)),
         ("Context", f"{header.n_ctx_train or 'not given'}"),
         ("Embedding", str(header.number("embedding_length"))),
@@ -95,7 +96,7 @@ def as_text(header: GgufHeader) -> str:
         ("Vocabulary", f"{header.n_vocab or 'none'}"),
         ("Chat template", f"{len(template)} characters" if template else "none"),
         *(
-            ("Tensors", f"{count} {kind}, {size / MIB:.1f} MiB")
+            ("Tensors", f"{count} {kind}, {size_words(size / MIB)}")
             for kind, count, size in _types(header)
         ),
     ]
@@ -104,6 +105,11 @@ def as_text(header: GgufHeader) -> str:
         rows.insert(9, ("Experts", f"{experts}, {used} at a time"))
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label.ljust(width)}  {value}" for label, value in rows)
+
+
+def _files(header: GgufHeader) -> str:
+    size = size_words(header.size_mib)
+    return size if len(header.shards) == 1 else f"{size} in {len(header.shards)} files"
 
 
 def _heads(header: GgufHeader) -> str:

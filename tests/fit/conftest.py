@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Models that several tests of this room read."""
 
-from pathlib import Path
 
 import pytest
 

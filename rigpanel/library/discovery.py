@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+"""Finds the models on this machine, wherever another program has put them; changes nothing."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rigpanel.codec import from_plain, to_plain
+from rigpanel.library.gguf_header import GgufHeader, read_header, shard_paths, shard_place
+from rigpanel.library.gguf_reader import ModelFileError
+from rigpanel.library.header_cache import HeaderCache, stamp_of
+from rigpanel.library.ollama import ollama_models
+from rigpanel.library.places import HUGGING_FACE, JAN, OLLAMA, Place
+
+MAGIC = b"GGUF"
+MAX_DEPTH = 10
+OTHER_KINDS = {
+    ".json", ".txt", ".md", ".py", ".yml", ".yaml", ".safetensors", ".png", ".jpg", ".pdf",
+    ".html", ".lock", ".log", ".sqlite3", ".db", ".zip", ".onnx", ".model", ".jinja", ".incomplete",
+    ".part", ".csv", ".toml", ".so", ".exe", ".dll",
+}  # fmt: skip
+"""Endings of files that are not looked into."""
+NO_MODELS = {"mmproj", "adapter", "imatrix", "vocab", "controlvector"}
+"""Values of `general.type` of files that are parts of a model or something else."""
+HUB_SNAPSHOTS = "snapshots"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One model on this machine."""
+
+    path: Path
+    """Its file, or the first of them."""
+    name: str
+    """As people know it."""
+    source: str
+    """The program whose folder it is in, or `folder`."""
+    arch: str
+    params: int
+    file_type: str
+    size_mib: float
+    n_layer: int
+    n_ctx_train: int
+    shards: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file or folder that may hold models and cannot be used."""
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything that was found."""
+
+    models: tuple[ModelFile, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is remembered of a file."""
+
+    problem: str = ""
+    skipped: bool = False
+    arch: str = ""
+    params: int = 0
+    file_type: str = ""
+    size_mib: float = 0.0
+    n_layer: int = 0
+    n_ctx_train: int = 0
+
+
+def find_models(
+    places: Sequence[Place],
+    cache: HeaderCache | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Found:
+    """Look through `places`; takes seconds where headers are not cached, so not on the main thread.
+
+    A file reached by several ways is listed once, where it was found first.
+    """
+    return _Search(cache or HeaderCache(None), cancelled).run(places)
+
+
+class _Search:
+    """One look through all places."""
+
+    def __init__(self, cache: HeaderCache, cancelled: Callable[[], bool]) -> None:
+        self._cache = cache
+        self._cancelled = cancelled
+        self._old = cache.all_known()
+        self._new: dict[str, tuple[str, Any]] = {}
+        self._models: dict[str, ModelFile] = {}
+        self._unreadable: dict[Path, str] = {}
+        self._seen_folders: set[str] = set()
+
+    def run(self, places: Sequence[Place]) -> Found:
+        for place in places:
+            for name, path in self._candidates(place):
+                if self._cancelled():
+                    break
+                self._look_at(name, path, place.source)
+        if not self._cancelled():
+            self._cache.keep(self._new)
+        models = sorted(self._models.values(), key=lambda model: (model.name.lower(), model.path))
+        return Found(
+            tuple(models),
+            tuple(Unreadable(path, why) for path, why in sorted(self._unreadable.items())),
+        )
+
+    def _not_readable(self, path: Path, why: str) -> None:
+        self._unreadable.setdefault(path, why)
+
+    def _candidates(self, place: Place) -> Iterator[tuple[str, Path]]:
+        if place.source == OLLAMA:
+            yield from ollama_models(place.folder, self._not_readable)
+            return
+        for path in self._files(place):
+            shard = shard_place(path)
+            if shard is None:
+                yield self._name(place, path), path
+            elif shard[1] == 1:
+                yield shard[0], path
+            elif not (first := shard_paths(path)[0]).exists():
+                self._not_readable(first, "is missing; the other files of this model are there")
+
+    @staticmethod
+    def _name(place: Place, path: Path) -> str:
+        if place.source == JAN and path.name == "model.gguf":
+            return path.parent.name
+        return path.name[: -len(path.suffix)] if path.suffix.lower() == ".gguf" else path.name
+
+    def _files(self, place: Place) -> Iterator[Path]:
+        """Yield the files that begin as a GGUF does, or are named as one."""
+        waiting = [(place.folder, 0)]
+        while waiting and not self._cancelled():
+            folder, depth = waiting.pop()
+            real = os.path.realpath(folder)
+            if real in self._seen_folders:
+                continue
+            self._seen_folders.add(real)
+            try:
+                with os.scandir(folder) as entries:
+                    listed = sorted(entries, key=lambda entry: entry.name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                self._not_readable(folder, error.strerror or "cannot be read")
+                continue
+            for entry in listed:
+                path = Path(entry.path)
+                try:
+                    if entry.is_dir():
+                        if depth < MAX_DEPTH and self._goes_into(place, entry.name, depth):
+                            waiting.append((path, depth + 1))
+                    elif entry.is_file() and self._may_be_model(path):
+                        yield path
+                except OSError as error:
+                    self._not_readable(path, error.strerror or "cannot be read")
+
+    @staticmethod
+    def _goes_into(place: Place, name: str, depth: int) -> bool:
+        if place.source == HUGGING_FACE and depth == 1:
+            return name == HUB_SNAPSHOTS  # What it links to lies in `blobs` under no name.
+        return not name.startswith(".")
+
+    def _may_be_model(self, path: Path) -> bool:
+        suffix = path.suffix.lower()
+        if suffix == ".gguf":
+            return True
+        if suffix in OTHER_KINDS or path.name.startswith("."):
+            return False
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+
+    def _look_at(self, name: str, path: Path, source: str) -> None:
+        real = os.path.realpath(path)
+        if real in self._models:
+            return
+        shards = shard_paths(path)
+        known = self._known(real, path, shards)
+        if known.problem:
+            self._not_readable(path, known.problem)
+        elif not known.skipped:
+            self._models[real] = ModelFile(
+                path=path,
+                name=name,
+                source=source,
+                arch=known.arch,
+                params=known.params,
+                file_type=known.file_type,
+                size_mib=known.size_mib,
+                n_layer=known.n_layer,
+                n_ctx_train=known.n_ctx_train,
+                shards=shards,
+            )
+
+    def _known(self, real: str, path: Path, shards: tuple[Path, ...]) -> _Known:
+        try:
+            stamp = repr(stamp_of(shards))
+        except OSError:
+            return _read(path)  # It says which file is missing; that is not worth remembering.
+        old = self._old.get(real)
+        if old is not None and old[0] == stamp:
+            try:
+                known = from_plain(_Known, old[1])
+                self._new[real] = old
+            except ValueError:
+                known = _read(path)
+        else:
+            known = _read(path)
+        self._new[real] = (stamp, to_plain(known))
+        return known
+
+
+def _read(path: Path) -> _Known:
+    try:
+        header = read_header(path)
+    except ModelFileError as error:
+        return _Known(problem=str(error))
+    if _is_no_model(header):
+        return _Known(skipped=True)
+    return _Known(
+        arch=header.arch,
+        params=header.n_params,
+        file_type=header.file_type,
+        size_mib=header.size_mib,
+        n_layer=header.n_layer,
+        n_ctx_train=header.n_ctx_train,
+    )
+
+
+def _is_no_model(header: GgufHeader) -> bool:
+    kind = header.values.get("general.type")
+    return header.arch == "clip" or kind in NO_MODELS or header.path.name.startswith("mmproj")

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""Models are found where other programs keep them, each once, and trouble is named."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rigpanel.library import discovery
+from rigpanel.library.demo_model import DemoShape, write_demo_model
+from rigpanel.library.discovery import Found, find_models
+from rigpanel.library.header_cache import HeaderCache
+from rigpanel.library.places import Place, folders_in, known_places
+from tests.library.made_shards import projector, write_shards
+
+MANIFEST = {
+    "layers": [
+        {"mediaType": "application/vnd.ollama.image.template", "digest": "sha256:" + "0" * 64},
+        {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:" + "a" * 64},
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_demo_model(tmp_path_factory.mktemp("models") / "m.gguf", DemoShape(n_vocab=600))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "person"
+    folder.mkdir()
+    return folder
+
+
+def put(model: Path, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(model, path)
+    return path
+
+
+def found_in(home: Path, *folders: Path, **environment: str) -> Found:
+    places = known_places(environment, home, folders)
+    return find_models([place for place in places if home in place.folder.parents])
+
+
+def listed(found: Found) -> list[tuple[str, str]]:
+    return [(model.name, model.source) for model in found.models]
+
+
+def put_in_ollama(model: Path, folder: Path, *manifest: str) -> Path:
+    path = folder.joinpath("manifests", *manifest)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(MANIFEST))
+    return put(model, folder / "blobs" / ("sha256-" + "a" * 64))
+
+
+def test_every_program_s_place_is_looked_into(model: Path, home: Path) -> None:
+    hub = home / ".cache/huggingface/hub/models--org--repo"
+    blob = put(model, hub / "blobs/abc")
+    link = hub / "snapshots/rev/repo-Q4_K_M.gguf"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(os.path.relpath(blob, link.parent))
+    put(model, home / ".cache/llama.cpp/flat.gguf")
+    put_in_ollama(model, home / ".ollama/models", "registry.ollama.ai/library/llama3.1/70b")
+    put(model, home / ".lmstudio/models/publisher/repo/studio.gguf")
+    put(model, home / ".local/share/nomic.ai/GPT4All/four.gguf")
+    put(model, home / ".local/share/Jan/data/llamacpp/models/jan-id/model.gguf")
+    found = found_in(home)
+    assert listed(found) == [
+        ("flat", "llama.cpp"),
+        ("four", "GPT4All"),
+        ("jan-id", "Jan"),
+        ("llama3.1:70b", "Ollama"),
+        ("repo-Q4_K_M", "Hugging Face"),
+        ("studio", "LM Studio"),
+    ]
+    assert found.unreadable == ()
+    assert found.models[0].params > 0
+    assert found.models[4].path == link
+
+
+def test_the_variables_that_move_those_places_are_followed(model: Path, home: Path) -> None:
+    put(model, home / "hub/models--a--b/snapshots/r/one.gguf")
+    put_in_ollama(model, home / "ollama", "registry.ollama.ai/someone/tuned/latest")
+    put(model, home / "studio/models/p/r/two.gguf")
+    put(model, home / "jan/llamacpp/models/three/model.gguf")
+    (home / ".lmstudio-home-pointer").write_text(f"{home / 'studio'}\n")
+    found = found_in(
+        home,
+        HF_HOME=str(home),
+        OLLAMA_MODELS=str(home / "ollama"),
+        JAN_DATA_FOLDER=str(home / "jan"),
+    )
+    assert listed(found) == [
+        ("one", "Hugging Face"),
+        ("someone/tuned:latest", "Ollama"),
+        ("three", "Jan"),
+        ("two", "LM Studio"),
+    ]
+
+
+def test_a_file_reached_by_two_ways_is_listed_once(model: Path, home: Path) -> None:
+    real = put(model, home / "mine/a.gguf")
+    (home / ".cache/llama.cpp").mkdir(parents=True)
+    (home / ".cache/llama.cpp/same.gguf").symlink_to(real)
+    (home / "mine/loop").symlink_to(home / "mine")
+    assert listed(found_in(home, home / "mine")) == [("a", "folder")]
+
+
+def test_a_model_is_known_by_its_first_bytes_not_its_name(model: Path, home: Path) -> None:
+    put(model, home / "mine/no-ending")
+    (home / "mine/notes").write_text("GGU")
+    (home / "mine/page.gguf").write_text("<!DOCTYPE html>")
+    found = found_in(home, home / "mine")
+    assert listed(found) == [("no-ending", "folder")]
+    assert [item.path.name for item in found.unreadable] == ["page.gguf"]
+    assert "web page" in found.unreadable[0].why
+
+
+def test_shards_are_one_model_and_a_missing_one_is_named(home: Path) -> None:
+    whole = write_shards(home / "mine/whole", 3)
+    write_shards(home / "mine/torn", 3)[1].unlink()
+    write_shards(home / "mine/headless", 3)[0].unlink()
+    found = found_in(home, home / "mine")
+    (model,) = found.models
+    assert (model.name, model.shards) == ("split", whole)
+    assert model.size_mib == pytest.approx(sum(p.stat().st_size for p in whole) / 2**20)
+    assert {item.path.parent.name for item in found.unreadable} == {"torn", "headless"}
+    torn = next(item for item in found.unreadable if item.path.parent.name == "torn")
+    assert "split-00002-of-00003.gguf does not exist" in torn.why
+
+
+def test_projectors_and_adapters_are_left_out(model: Path, home: Path) -> None:
+    projector(home / "mine/mmproj-model-f16.gguf")
+    put(model, home / "mine/model.gguf")
+    found = found_in(home, home / "mine")
+    assert listed(found) == [("model", "folder")]
+    assert found.unreadable == ()
+
+
+def test_a_manifest_cannot_lead_out_of_ollama_s_folder(model: Path, home: Path) -> None:
+    folder = home / ".ollama/models"
+    path = folder / "manifests/registry.ollama.ai/library/evil/latest"
+    path.parent.mkdir(parents=True)
+    layer = {"mediaType": MANIFEST["layers"][1]["mediaType"], "digest": "sha256:../../../secret"}
+    path.write_text(json.dumps({"layers": [layer]}))
+    (path.parent / "broken").write_text("{")
+    found = found_in(home)
+    assert found.models == ()
+    assert [item.path.name for item in found.unreadable] == ["broken"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_named(model: Path, home: Path) -> None:
+    put(model, home / "mine/shut/a.gguf")
+    (home / "mine/shut").chmod(0)
+    found = found_in(home, home / "mine")
+    assert [item.path.name for item in found.unreadable] == ["shut"]
+
+
+def test_a_header_is_read_once_until_its_file_changes(
+    model: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(model, home / "mine/a.gguf")
+    read: list[Path] = []
+    really = discovery.read_header
+    monkeypatch.setattr(discovery, "read_header", lambda p: (read.append(p), really(p))[1])
+    places = [Place("folder", home / "mine")]
+
+    def look() -> Found:
+        with HeaderCache(tmp_path / "headers.sqlite3") as cache:
+            return find_models(places, cache)
+
+    first = look()
+    assert look() == first
+    assert read == [path]
+    os.utime(path, ns=(1, 1))
+    assert look() == first
+    assert read == [path, path]
+    path.unlink()
+    assert look().models == ()
+
+
+def test_a_damaged_cache_is_begun_anew(model: Path, home: Path, tmp_path: Path) -> None:
+    put(model, home / "mine/a.gguf")
+    file = tmp_path / "headers.sqlite3"
+    file.write_bytes(b"no database" * 100)
+    for _ in range(2):
+        with HeaderCache(file) as cache:
+            assert len(find_models([Place("folder", home / "mine")], cache).models) == 1
+
+
+def test_a_search_can_be_cancelled(model: Path, home: Path) -> None:
+    put(model, home / "mine/a.gguf")
+    assert find_models([Place("folder", home / "mine")], None, lambda: True).models == ()
+
+
+def test_folders_of_the_setting() -> None:
+    assert folders_in(f"/a{os.pathsep} /b c {os.pathsep}") == (Path("/a"), Path("/b c"))
