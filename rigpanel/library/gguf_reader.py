@@ -12,10 +12,9 @@ WINDOW = MIB // 4
 """Bytes read at a time: most headers without a vocabulary fit into one."""
 MAX_STRING = 16 * MIB
 MAX_WALKED = 8_000_000
-"""Array elements walked in one file; vocabularies and their merges stay below a million."""
+"""Strings of arrays walked in one file; vocabularies and their merges stay below a million."""
 MAX_KEPT = 4096
 """Numbers kept of an array; those of one a layer are at most some hundred long."""
-MAX_DEPTH = 4
 SCALARS = {
     0: "B",
     1: "b",
@@ -101,14 +100,10 @@ class GgufReader:
         self.at += size
         return self._window[index : index + size].decode("utf-8", "replace")
 
-    def _walk(self, count: int) -> None:
-        """Take `count` elements off what may be walked in this file."""
+    def _skip_strings(self, count: int) -> None:
         self._walked += count
         if self._walked > MAX_WALKED:
             raise self.damaged()
-
-    def _skip_strings(self, count: int) -> None:
-        self._walk(count)
         while count:
             index = self._have(8)
             window, start = self._window, self._start
@@ -120,7 +115,7 @@ class GgufReader:
             if self.at > self.size:
                 raise self.damaged()
 
-    def array(self, *, keep: bool, depth: int = 0) -> tuple[int, tuple[Value, ...] | None]:
+    def array(self, *, keep: bool) -> tuple[int, tuple[Value, ...] | None]:
         """Pass over an array; returns its length, and its numbers if they are to be kept."""
         kind, count = self.scalars("IQ")
         if kind in SCALARS:
@@ -130,12 +125,8 @@ class GgufReader:
             self.skip(count * struct.calcsize("<" + code))
         elif kind == STRING:
             self._skip_strings(count)
-        elif kind == ARRAY and depth < MAX_DEPTH:
-            self._walk(count)
-            for _ in range(count):
-                self.array(keep=False, depth=depth + 1)
         else:
-            raise self.damaged()
+            raise self.damaged()  # llama.cpp takes no arrays of arrays either.
         return count, None
 
     def value(self, *, wanted: bool) -> Value | tuple[Value, ...] | None:

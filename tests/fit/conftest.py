@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Models that several tests of this room read."""
 
-
 import pytest
 
 from rigpanel.library.gguf_header import GgufHeader, read_header

@@ -15,9 +15,7 @@ def write_shards(folder: Path, count: int) -> tuple[Path, ...]:
     """Write a small llama as `split-0000N-of-0000M.gguf` and return its files."""
     folder.mkdir(parents=True, exist_ok=True)
     shape = DemoShape(n_vocab=600, n_layer=4)
-    writer: Any = gguf.GGUFWriter(
-        folder / "split.gguf", "llama", split_max_tensors=-(-39 // count)
-    )
+    writer: Any = gguf.GGUFWriter(folder / "split.gguf", "llama", split_max_tensors=-(-39 // count))
     demo_model._describe(writer, shape)
     demo_model._add_vocabulary(writer, shape.n_vocab)
     demo_model._add_tensors(writer, shape)

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from rigpanel.library.ggml_types import BLOCKS
+from rigpanel.library.ggml_types import BLOCKS, TYPE_NAMES
 from rigpanel.library.gguf_header import read_header
 from rigpanel.library.gguf_reader import ModelFileError
+from tests.fit.made_architectures import Sizes, write
+from tests.library.made_shards import write_shards
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +42,45 @@ def test_a_file_cut_in_its_weights_is_told_before_it_is_loaded(model: Path, tmp_
         read_header(path)
 
 
+@pytest.mark.parametrize("name", ["llama", "deepseek2", "granitehybrid"])
+def test_every_tensor_is_as_the_gguf_package_has_it(name: str, tmp_path: Path) -> None:
+    sizes = Sizes(n_embd=64, n_head=2, head=32, n_ff=64, n_layer=3, n_vocab=600, n_ff_exp=32)
+    path = write(tmp_path / "m.gguf", name, sizes)
+    header = read_header(path)
+    theirs = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    assert len(header.tensors) == len(theirs)
+    for tensor in header.tensors:
+        other = theirs[tensor.name]
+        assert tensor.shape == tuple(int(n) for n in other.shape)
+        assert (tensor.type, tensor.n_bytes) == (int(other.tensor_type), int(other.n_bytes))
+    assert header.number("block_count") == 3
+    heads_kv = header.each_layer("attention.head_count_kv")
+    assert (
+        heads_kv == {"llama": (2, 2, 2), "deepseek2": (1, 1, 1), "granitehybrid": (0, 0, 2)}[name]
+    )
+    assert header.number("no.such.key", 7) == 7
+
+
+def test_a_model_in_several_files_is_read_as_one_from_any_of_them(tmp_path: Path) -> None:
+    files = write_shards(tmp_path, 3)
+    headers = [read_header(path) for path in files]
+    assert headers[0] == headers[1] == headers[2]
+    assert headers[0].path == files[0]
+    assert headers[0].shards == files
+    assert len(headers[0].tensors) == 39
+    assert {tensor.shard for tensor in headers[0].tensors} == {0, 1, 2}
+    files[2].unlink()
+    with pytest.raises(ModelFileError, match=r"split-00003-of-00003\.gguf does not exist"):
+        read_header(files[0])
+    files[0].rename(tmp_path / "renamed.gguf")
+    with pytest.raises(ModelFileError, match="not named so"):
+        read_header(tmp_path / "renamed.gguf")
+
+
 def test_block_sizes_are_those_of_the_gguf_package() -> None:
     theirs = {int(kind): sizes for kind, sizes in gguf.GGML_QUANT_SIZES.items()}
     assert {kind: theirs[kind] for kind in BLOCKS} == BLOCKS
+    assert {kind: gguf.GGMLQuantizationType(kind).name for kind in TYPE_NAMES} == TYPE_NAMES
 
 
 def test_a_large_vocabulary_costs_no_time(tmp_path: Path) -> None:
@@ -102,17 +140,55 @@ def test_what_is_no_file_gets_a_sentence(tmp_path: Path) -> None:
         read_header(tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(cut=st.integers(0, 20_000), at=st.integers(0, 4_000), byte=st.integers(0, 255))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A hybrid's file without its weights' last bytes: arrays, strings and tensors all occur."""
+    sizes = Sizes(n_embd=64, n_head=2, head=32, n_ff=64, n_layer=3, n_vocab=300)
+    path = write(tmp_path_factory.mktemp("whole") / "m.gguf", "granitehybrid", sizes)
+    return path.read_bytes()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(data=st.data())
 def test_a_damaged_header_is_read_or_refused(
-    model: Path, tmp_path: Path, cut: int, at: int, byte: int
+    whole: bytes, tmp_path: Path, data: st.DataObject
 ) -> None:
-    data = bytearray(model.read_bytes()[:cut])
-    if at < len(data):
-        data[at] = byte
+    changed = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, 12_000))
+        new = data.draw(
+            st.binary(min_size=1, max_size=8)
+            | st.sampled_from([2**63, 2**32, 2**31, 0, 1, 2**64 - 1]).map(
+                lambda n: struct.pack("<Q", n)
+            )
+        )
+        changed[at : at + len(new)] = new
+    cut = data.draw(st.none() | st.integers(0, len(whole)))
     path = tmp_path / "damaged.gguf"
-    path.write_bytes(data)
+    path.write_bytes(changed[:cut])
     try:
-        read_header(path)
+        header = read_header(path)
     except ModelFileError as error:
         assert str(path) in str(error)  # noqa: PT017 - either outcome is right
+    else:
+        assert sum(tensor.n_bytes for tensor in header.tensors) <= len(whole)
+
+
+def test_an_array_of_arrays_is_refused_as_llama_cpp_does(tmp_path: Path) -> None:
+    path = tmp_path / "nested.gguf"
+    key = b"general.nested"
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, len(key)) + key)
+        file.write(struct.pack("<IIQIQ", 9, 9, 7_000_000, 0, 0))
+        file.truncate(2**40)
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_header(path)
+
+
+def test_a_file_that_names_thousands_of_tensors_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "many.gguf"
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, 2**32, 0))
+        file.truncate(2**40)
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_header(path)
