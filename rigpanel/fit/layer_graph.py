@@ -234,7 +234,7 @@ class LayerGraph:
         state = max(layer.state for layer in arch.layers) - taps * conv
         scanned = self._graph.add(self._row(inner) + state * F32, mixed, time, small)
         weighted = self._op(inner, mixed)
-        summed = self._op(inner, scanned, weighted, inplace=True)
+        summed = self._op(inner, scanned, weighted, inplace="ssm_x.weight" in shapes)
         gate = self._op(inner, both)
         gated = self._op(inner, gate, summed)
         return self._op(arch.n_embd, gated)

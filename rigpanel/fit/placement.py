@@ -23,6 +23,8 @@ OUTPUT = ("output", "cls", "dense_", "dec.output_norm", "enc.output_norm", "altu
 """Beginnings of the names of what is with the output layer."""
 ALIGNMENT, HOST_ALIGNMENT = 128, 32
 """Memory is given out in multiples of so many bytes: a card's (CUDA) and the host's."""
+REORDERED = {2, 12, 20, 39}
+"""Tensor types that llama.cpp reorders for a processor with AVX2 (repack.cpp)."""
 ROW_STEP = 128
 """Split mode row gives each card a multiple of this many rows."""
 
@@ -124,8 +126,9 @@ class Weights:
         parts = self._cutter(mode, shares)
         for il, listed in enumerate(self._of_layers):
             self._add(total, listed, placement.devices[il], parts, il)
-        if placement.output == HOST:  # The output layer then uses the input's own table.
-            listed = [item for item in self._output if item not in self._input]
+        if placement.output == HOST:
+            # The output layer then uses the input's own table, unless it is kept in another order.
+            listed = [i for i in self._output if i not in self._input or _reordered(i[1])]
             self._add(total, listed, HOST, parts, None)
         else:
             self._add(total, self._output, placement.output, parts, None)
@@ -160,6 +163,11 @@ class Weights:
 
 
 _Cutter: TypeAlias = Callable[[TensorInfo, str, int | None], list[int] | None]
+
+
+def _reordered(tensor: TensorInfo) -> bool:
+    """Whether a matrix is kept in an order that the processor multiplies faster."""
+    return tensor.type in REORDERED and len(tensor.shape) > 1 and tensor.shape[1] % 8 == 0
 
 
 def _in_memory(n_bytes: int, device: int) -> int:
