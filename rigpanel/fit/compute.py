@@ -22,6 +22,8 @@ class Pass:
     name: str
     layers: tuple[Shapes, ...]
     layer_norm: bool
+    positions: bool
+    """Whether positions are looked up in a table and added to the tokens."""
     n_ctx: int
     n_ubatch: int
     flash: bool
@@ -55,6 +57,8 @@ def compute_bytes(
         for _ in range(copies):
             graph.input(row, lasting=True)  # Place for embeddings given in place of tokens.
         entry = graph.add(row, graph.input(whole.tokens * I32))
+        if whole.positions:
+            entry = graph.add(row, entry, graph.add(row), inplace=True)
     else:
         entries = [graph.input(row, lasting=copies > 1) for _ in range(copies)]
         entry = entries[0]

@@ -52,7 +52,9 @@ class Estimator:
                 "Choose another file."
             )
         self._weights = Weights(header, self._arch)
-        self._layer_norm = any(tensor.name == "output_norm.bias" for tensor in header.tensors)
+        names = {tensor.name for tensor in header.tensors}
+        self._layer_norm = "output_norm.bias" in names
+        self._positions = "position_embd.weight" in names
 
     @property
     def architecture(self) -> Architecture:
@@ -153,25 +155,27 @@ class Estimator:
         weights: int,
         slices: Slices | None,
     ) -> Use:
-        arch, shapes = self._arch, self._weights.shapes
+        arch = self._arch
+        kept = arch
         if slices is not None and place.index != HOST:
-            arch = replace(
+            kept = replace(
                 arch,
                 layers=tuple(
                     slices.layer(layer, il, place.index) for il, layer in enumerate(arch.layers)
                 ),
             )
-            shapes = tuple(
-                {
-                    name: _cut_shape(slices, name, shape, il, place.index)
-                    for name, shape in of.items()
-                }
-                for il, of in enumerate(shapes)
-            )
         flash = settings.flash_attn == "on"
         n_ubatch = min(settings.n_ubatch, settings.n_batch)
+        # Split by tensors, each card still has room for every result in its whole size.
         whole = Pass(
-            arch, self._header.arch, shapes, self._layer_norm, settings.n_ctx, n_ubatch, flash
+            arch=arch,
+            name=self._header.arch,
+            layers=self._weights.shapes,
+            layer_norm=self._layer_norm,
+            positions=self._positions,
+            n_ctx=settings.n_ctx,
+            n_ubatch=n_ubatch,
+            flash=flash,
         )
         compute = compute_bytes(
             whole,
@@ -190,7 +194,7 @@ class Estimator:
             layers=len(place.layers),
             output=place.output,
             weights_mib=weights / MIB,
-            kv_mib=self._kv(arch, settings, place.layers, n_ubatch) / MIB,
+            kv_mib=self._kv(kept, settings, place.layers, n_ubatch) / MIB,
             compute_mib=compute / MIB,
         )
 
@@ -208,15 +212,6 @@ class Estimator:
                 values = n * row_bytes(KV_TYPES[settings.type_v], widest_values(arch))
             total += keys + values + state
         return total
-
-
-def _cut_shape(
-    slices: Slices, name: str, shape: tuple[int, ...], il: int, device: int
-) -> tuple[int, ...]:
-    axis = slices.axis(name, shape)
-    if axis is None:
-        return shape
-    return (*shape[:axis], slices.lengths(shape[axis], name, il)[device], *shape[axis + 1 :])
 
 
 def shares_by_memory(devices: Sequence[Device]) -> tuple[float, ...]:

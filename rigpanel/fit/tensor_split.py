@@ -4,6 +4,7 @@
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -51,7 +52,7 @@ def cut(whole: int, step: int, shares: Sequence[float], rotation: int = 0) -> li
 
 
 @lru_cache(maxsize=4096)
-def axis_of(name: str) -> int | None:
+def _axis_of(name: str) -> int | None:
     """Return the dimension along which a tensor is cut; None for one that is not."""
     if _COLUMNS.fullmatch(name):
         return 0
@@ -65,16 +66,28 @@ def _block(header: GgufHeader, prefix: str, names: Sequence[str]) -> int:
     return 1
 
 
+def _rotations(arch: Architecture, n_devices: int) -> tuple[int, ...]:
+    """Return for each layer which device comes first: in turns among layers of its kind."""
+    seen: Counter[tuple[bool, bool]] = Counter()
+    turns = []
+    for layer in arch.layers:
+        kind = (bool(layer.state), layer.windowed)
+        turns.append(seen[kind] % max(n_devices, 1))
+        seen[kind] += 1
+    return tuple(turns)
+
+
 class Slices:
     """How the tensors of one model are cut for some shares."""
 
     def __init__(self, header: GgufHeader, arch: Architecture, shares: Sequence[float]) -> None:
         self._arch = arch
         self._shares = shares
+        self._rotations = _rotations(arch, len(shares))
         self._attention_block = _block(header, "blk.0.", ("attn_output.weight", "ssm_out.weight"))
         self._ffn_block = _block(header, "blk.0.", ("ffn_down.weight", "ffn_down_exps.weight"))
 
-    def head_step(self, layer: Layer) -> int:
+    def _head_step(self, layer: Layer) -> int:
         """Return of how many KV heads a slice is a multiple."""
         group = layer.n_head // layer.n_head_kv if layer.n_head_kv else 1
         width = max(group * layer.head_k, 1)
@@ -83,31 +96,24 @@ class Slices:
             faster *= 2
         return math.lcm(width, faster) // width
 
-    def heads(self, layer: Layer, il: int) -> list[int]:
+    def _heads(self, layer: Layer, il: int) -> list[int]:
         """Return how many KV heads of a layer each device gets."""
-        rotation = il % len(self._shares)
-        return cut(layer.n_head_kv, self.head_step(layer), self._shares, rotation)
+        return cut(layer.n_head_kv, self._head_step(layer), self._shares, self._rotations[il])
 
     def parts(self, tensor: TensorInfo, name: str, il: int | None) -> list[int]:
         """Return the bytes of a tensor on each device; `name` is without its layer."""
-        axis = self.axis(name, tensor.shape)
-        if axis is None:
+        axis = _axis_of(name)
+        if axis is None or axis >= len(tensor.shape):
             return [tensor.n_bytes] * len(self._shares)
         whole = tensor.shape[axis]
-        lengths = self.lengths(whole, name, il)
+        lengths = self._lengths(whole, name, il)
         return [tensor.n_bytes * length // whole if whole else 0 for length in lengths]
 
-    @staticmethod
-    def axis(name: str, shape: tuple[int, ...]) -> int | None:
-        """Return the dimension along which a tensor of that name and shape is cut."""
-        axis = axis_of(name)
-        return axis if axis is not None and axis < len(shape) else None
-
-    def lengths(self, whole: int, name: str, il: int | None) -> list[int]:
+    def _lengths(self, whole: int, name: str, il: int | None) -> list[int]:
         """Return how a dimension of `whole` numbers is cut for the tensor `name`."""
         if il is None:
-            return cut(whole, 1, self._shares, len(self._arch.layers) % len(self._shares))
-        rotation = il % len(self._shares)
+            return cut(whole, 1, self._shares, self._arch.n_trunk % len(self._shares))
+        rotation = self._rotations[il]
         layer = self._arch.layers[il]
         if name.startswith("ffn_"):
             step = math.lcm(self._ffn_block, FASTER)
@@ -115,7 +121,7 @@ class Slices:
             times = 2 if glued or name.startswith("ffn_gate_up") else 1
             return [times * part for part in cut(whole // times, step, self._shares, rotation)]
         if name.startswith("attn_") and layer.n_head_kv:
-            heads = self.heads(layer, il)
+            heads = self._heads(layer, il)
             return [whole * part // layer.n_head_kv for part in heads]
         return cut(whole, 1, self._shares, rotation)
 
@@ -127,6 +133,6 @@ class Slices:
         if not layer.n_head_kv:
             share = self._shares[device] / sum(self._shares)
             return replace(layer, state=math.ceil(layer.state * share))
-        heads = self.heads(layer, il)[device]
+        heads = self._heads(layer, il)[device]
         group = layer.n_head // layer.n_head_kv
         return replace(layer, n_head_kv=heads, n_head=heads * group)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rigpanel.library import discovery
 from rigpanel.library.demo_model import DemoShape, write_demo_model
 from rigpanel.library.discovery import Found, find_models
+from rigpanel.library.gguf_header import GgufHeader, read_header
 from rigpanel.library.header_cache import HeaderCache
 from rigpanel.library.places import Place, folders_in, known_places
 from tests.library.made_shards import projector, write_shards
@@ -166,8 +166,12 @@ def test_a_header_is_read_once_until_its_file_changes(
 ) -> None:
     path = put(model, home / "mine/a.gguf")
     read: list[Path] = []
-    really = discovery.read_header
-    monkeypatch.setattr(discovery, "read_header", lambda p: (read.append(p), really(p))[1])
+
+    def counted(path: Path) -> GgufHeader:
+        read.append(path)
+        return read_header(path)
+
+    monkeypatch.setattr("rigpanel.library.discovery.read_header", counted)
     places = [Place("folder", home / "mine")]
 
     def look() -> Found:
