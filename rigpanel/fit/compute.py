@@ -60,8 +60,9 @@ def compute_bytes(
         if whole.positions:
             entry = graph.add(row, entry, graph.add(row), inplace=True)
     else:
-        entries = [graph.input(row, lasting=copies > 1) for _ in range(copies)]
-        entry = entries[0]
+        entry = _handed_over(graph, row, copies)
+        if whole.positions and 0 in on:
+            entry = graph.add(row, entry, _handed_over(graph, row, copies), inplace=True)
     masks = _inputs(whole, graph, inputs, copies)
     step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm)
     window = padded(min(padded(whole.n_ctx), whole.arch.window + whole.n_ubatch))
@@ -79,6 +80,12 @@ def compute_bytes(
         normed = graph.add(whole.arch.n_embd * F32, entry, inplace=True)
         graph.add(whole.arch.n_vocab * F32, normed)
     return graph.peak()
+
+
+def _handed_over(graph: Graph, row: int, copies: int) -> int:
+    """Add what another device hands over, as often as it is held."""
+    held = [graph.input(row, lasting=copies > 1) for _ in range(copies)]
+    return held[0]
 
 
 def _inputs(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> tuple[int, int]:
