@@ -67,6 +67,7 @@ def compute_bytes(
     step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm)
     window = padded(min(padded(whole.n_ctx), whole.arch.window + whole.n_ubatch))
     layer_graph = LayerGraph(graph, step, masks, (padded(whole.n_ctx), window))
+    _add_strays(whole, graph, on, copies)
     final = len(whole.layers) - 1
     seen: dict[object, int] = {}
     for il in on:
@@ -86,6 +87,19 @@ def _handed_over(graph: Graph, row: int, copies: int) -> int:
     """Add what another device hands over, as often as it is held."""
     held = [graph.input(row, lasting=copies > 1) for _ in range(copies)]
     return held[0]
+
+
+def _add_strays(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> None:
+    """Add what a layer with a state has handed over from the host, where cards work in turns.
+
+    llama.cpp runs one step of such a layer on the host: once for each card, and once more for each
+    that another hands over to. Measured; no rule for it was found.
+    """
+    shapes = [whole.layers[il] for il in on if "ssm_out.weight" in whole.layers[il]]
+    if copies > 1 and shapes:
+        row = shapes[0]["ssm_out.weight"][0] * whole.tokens * F32
+        for _ in range(copies * (1 if 0 in on else 2)):
+            graph.input(row, lasting=True)
 
 
 def _inputs(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> tuple[int, int]:

@@ -25,7 +25,9 @@ from rigpanel.library.gguf_header import GgufHeader, read_header
 BREAKDOWN = "_Z26llama_get_memory_breakdownPK13llama_context"
 """`llama_get_memory_breakdown(llama_context const *)` of llama-ext.h, as C++ compilers name it."""
 MOST_BUFFERS = 256
+F32 = 4
 _LAYER = re.compile(r"layer\s+(\d+) assigned to device (\S+?),")
+_COPIES = re.compile(r"sched copies = (\d+)")
 _FLASH_ATTN = re.compile(r"Flash Attention (enabled|not supported)")
 _lib = ctypes.CDLL(str(Path(llama_cpp.__file__).parent / "lib" / "libllama.so"))
 
@@ -128,6 +130,7 @@ class _Log:
     def __init__(self) -> None:
         self.layers: dict[int, str] = {}
         self.flash_attn: bool | None = None
+        self.copies = 1
         self.errors = LlamaLog()
 
         @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
@@ -140,6 +143,8 @@ class _Log:
     def _take(self, text: str) -> None:
         if found := _LAYER.search(text):
             self.layers[int(found[1])] = found[2]
+        if found := _COPIES.search(text):
+            self.copies = int(found[1])
         if found := _FLASH_ATTN.search(text):
             self.flash_attn = found[1] == "enabled"
         self.errors.feed(text)
@@ -198,9 +203,17 @@ def _measured(
         for index, size in enumerate((node.model, node.context, node.compute)):
             at[index] += int(size)
     n_vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
-    sizes[""][2] += n_vocab * 4  # The logits of the one token that is asked for.
+    sizes[""][2] += n_vocab * F32  # The logits of the one token that is asked for.
     names = [*sorted(name for name in sizes if name), ""]
     on = {layer: name if name in buses else "" for layer, name in log.layers.items()}
+    # WORKAROUND: where cards work one after another, sizing without allocating
+    # (ggml_backend_sched_reserve_size) forgets on which card the first step of a layer was set to
+    # run, so it counts that step's result as handed over to every card but the first too.
+    if log.copies > 1:
+        tokens = min(int(llama_cpp.llama_n_ctx(context)), int(llama_cpp.llama_n_ubatch(context)))
+        extra = log.copies * int(llama_cpp.llama_model_n_embd(model)) * tokens * F32
+        for name in {at for layer, at in on.items() if layer < header.n_layer} - {on.get(0), ""}:
+            sizes[name][2] = max(sizes[name][2] - extra, 0)
     return Measured(
         devices=tuple(
             MeasuredUse(
