@@ -96,7 +96,8 @@ def _add_strays(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> No
     that another hands over to. Measured; no rule for it was found.
     """
     shapes = [whole.layers[il] for il in on if "ssm_out.weight" in whole.layers[il]]
-    if copies > 1 and shapes:
+    alone = 0 in on and len(whole.layers) - 1 in on
+    if copies > 1 and shapes and not alone:
         row = shapes[0]["ssm_out.weight"][0] * whole.tokens * F32
         for _ in range(copies * (1 if 0 in on else 2)):
             graph.input(row, lasting=True)
