@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Formula and dry run against what llama.cpp really allocates, for many architectures.
+
+Each model is loaded on the processor, and split by layers and by tensors over two devices that two
+other processes lend over RPC; each in several contexts, batch sizes and cache types.
+
+Run: python -m tests.benchmarks.fit_table [--arch NAME…] [--quick]
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.engine.lenders import lending
+
+from rigpanel.engine.dry_run import dry_run
+from rigpanel.engine.messages import EngineError
+from rigpanel.engine.process_engine import ProcessEngine
+from rigpanel.fit.estimate import Estimator, FitError
+from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.measured import Measured
+from rigpanel.fit.result import MIB, Device, Fit, Use
+from rigpanel.library.gguf_header import read_header
+from tests.fit.made_architectures import ARCHITECTURES, write
+
+AIM_MEDIAN_PCT, AIM_WORST_PCT, AIM_COMPUTE_PCT = 1.0, 3.0, 10.0
+SMALL_MIB = 1.0
+"""A difference below this is none: logs tell hundredths, and small buffers are rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One place of one load: what was really allocated, and what was said before."""
+
+    name: str
+    settings: LoadSettings
+    place: str
+    kept_mib: float
+    """Weights and KV cache, really."""
+    compute_mib: float
+    formula: Use
+    dry_kept_mib: float | None
+    dry_compute_mib: float | None
+
+
+def cases(model: Path, servers: tuple[str, ...], *, quick: bool) -> Iterator[LoadSettings]:
+    """Yield the settings to load a model with."""
+    contexts = ((4096, 512, "f16"),) if quick else ((512, 128, "f16"), (4096, 512, "q8_0"))
+    if not quick:
+        contexts += ((8192, 512, "f16"),)
+    for n_ctx, n_ubatch, kind in contexts:
+        common = LoadSettings(
+            model=model,
+            n_ctx=n_ctx,
+            n_ubatch=n_ubatch,
+            type_k=kind,
+            type_v=kind,
+            flash_attn="on",
+            use_mmap=False,
+        )
+        yield common
+        for mode in (SplitMode.LAYER, SplitMode.TENSOR):
+            yield _split(common, mode, servers)
+
+
+def _split(settings: LoadSettings, mode: SplitMode, servers: tuple[str, ...]) -> LoadSettings:
+    return replace(settings, split_mode=mode, tensor_split=(1.0, 1.0), rpc_servers=servers)
+
+
+async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator) -> list[Row]:
+    """Load once and compare every place."""
+    lent = tuple(Device(f"RPC{i}", None, 1e6, lent=True) for i in range(len(settings.rpc_servers)))
+    try:
+        fit = estimator.fit(settings, lent)
+    except FitError:
+        return []
+    engine = ProcessEngine()
+    try:
+        loaded = await engine.load(settings, lambda _fraction: None)
+    except EngineError as error:
+        print(f"{name}: not loaded: {error}", file=sys.stderr)
+        return []
+    finally:
+        await engine.stop()
+    dry = None
+    if settings.split_mode is not SplitMode.TENSOR or not settings.rpc_servers:
+        dry = await asyncio.to_thread(dry_run, settings)
+    rows = []
+    for use in loaded.devices:
+        formula = _formula(fit, use.device)
+        dry_use = _dry(dry, use.device)
+        rows.append(
+            Row(
+                name,
+                settings,
+                use.device,
+                use.weights_mib + use.kv_mib,
+                use.compute_mib,
+                formula,
+                None if dry_use is None else dry_use[0],
+                None if dry_use is None else dry_use[1],
+            )
+        )
+    return rows
+
+
+def _formula(fit: Fit, device: str) -> Use:
+    return next((use.use for use in fit.devices if use.device.name == device), fit.host)
+
+
+def _dry(dry: Measured | None, device: str) -> tuple[float, float] | None:
+    if dry is None:
+        return None
+    use = next((use for use in dry.devices if use.name == device), dry.host)
+    return (use.weights + use.kv) / MIB, use.compute / MIB
+
+
+def off_pct(said: float, really: float) -> float:
+    """Return how far a figure is off; differences too small to matter are none."""
+    return 0.0 if abs(said - really) < SMALL_MIB / 20 else 100 * (said / max(really, 0.01) - 1)
+
+
+def show(rows: list[Row]) -> None:
+    """Print one line a place."""
+    said = f"{'formula':>8} {'dry run':>8}"
+    print(
+        f"{'model':14} {'split':7} {'ctx':>5} {'ub':>4} {'KV':5} {'place':6} "
+        f"{'weights+KV':>10} {said} {'compute':>8} {said}"
+    )
+    for row in rows:
+        split = row.settings.split_mode.value if row.settings.rpc_servers else "CPU"
+        formula_kept = row.formula.weights_mib + row.formula.kv_mib
+        print(
+            f"{row.name:14} {split:7} {row.settings.n_ctx:5} {row.settings.n_ubatch:4} "
+            f"{row.settings.type_k:5} {row.place:6} {row.kept_mib:10.2f} "
+            f"{_pct(formula_kept, row.kept_mib)} {_pct(row.dry_kept_mib, row.kept_mib)} "
+            f"{row.compute_mib:8.2f} {_pct(row.formula.compute_mib, row.compute_mib)} "
+            f"{_pct(row.dry_compute_mib, row.compute_mib)}"
+        )
+
+
+def _pct(said: float | None, really: float) -> str:
+    return f"{'-':>8}" if said is None else f"{off_pct(said, really):+7.2f}%"
+
+
+def sum_up(rows: list[Row]) -> bool:
+    """Print how far formula and dry run were off, and return whether the aims were met."""
+    kept = [abs(off_pct(r.formula.weights_mib + r.formula.kv_mib, r.kept_mib)) for r in rows]
+    compute = [abs(off_pct(r.formula.compute_mib, r.compute_mib)) for r in rows]
+    dry = [abs(off_pct(r.dry_kept_mib, r.kept_mib)) for r in rows if r.dry_kept_mib is not None]
+    dry += [
+        abs(off_pct(r.dry_compute_mib, r.compute_mib))
+        for r in rows
+        if r.dry_compute_mib is not None
+    ]
+    names = {row.name for row in rows}
+    print(f"{len(rows)} places of {len(names)} architectures, in per cent off:")
+    for what, values in (
+        ("formula, weights+KV", kept),
+        ("formula, compute", compute),
+        ("dry run, all", dry),
+    ):
+        print(f"  {what:20} median {statistics.median(values):.2f}, worst {max(values):.2f}")
+    return (
+        statistics.median(kept) <= AIM_MEDIAN_PCT
+        and max(kept) <= AIM_WORST_PCT
+        and max(compute) <= AIM_COMPUTE_PCT
+        and max(dry) <= AIM_MEDIAN_PCT
+    )
+
+
+async def run(names: list[str], folder: Path, servers: tuple[str, ...], *, quick: bool) -> bool:
+    """Measure every architecture and print the table."""
+    rows: list[Row] = []
+    for name in names:
+        path = write(folder / f"{name}.gguf", name)
+        estimator = Estimator(read_header(path))
+        for settings in cases(path, servers, quick=quick):
+            rows += await measured_rows(name, settings, estimator)
+        path.unlink()
+    show(rows)
+    return sum_up(rows)
+
+
+def main() -> int:
+    """Print the table; the status is 1 where an aim was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arch", nargs="*", choices=sorted(ARCHITECTURES), default=[])
+    parser.add_argument("--quick", action="store_true", help="one context only")
+    options = parser.parse_args()
+    names = options.arch or sorted(ARCHITECTURES)
+    with tempfile.TemporaryDirectory() as folder, lending(2) as lenders:
+        servers = tuple(lender.address for lender in lenders)
+        met = asyncio.run(run(names, Path(folder), servers, quick=options.quick))
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
