@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reads numbers, strings and arrays off the front of a GGUF file, trusting no length in it."""
 
+import functools
 import re
 import struct
 from pathlib import Path
@@ -38,6 +39,7 @@ _COMMON = (5, 6, 4, 7, 3, 8, 9, 10, 2, 11, 12, 1)
 """Lengths of tokens, the most frequent first: they are tried in this order."""
 
 
+@functools.cache
 def _block_of_strings() -> re.Pattern[bytes]:
     """Return what matches `_BLOCK` short strings, each after its length in eight bytes.
 
@@ -46,9 +48,6 @@ def _block_of_strings() -> re.Pattern[bytes]:
     rare = (n for n in range(_LONGEST + 1) if n not in _COMMON)
     one = b"|".join(re.escape(bytes([n])) + rb"\0{7}.{%d}" % n for n in (*_COMMON, *rare))
     return re.compile(b"(?s:" + one + b"){%d}+" % _BLOCK)
-
-
-_STRINGS = _block_of_strings()
 
 
 class ModelFileError(RigpanelError):
@@ -126,7 +125,7 @@ class GgufReader:
             index = self._have(8)
             window, start = self._window, self._start
             last = len(window) - 8
-            while count >= _BLOCK and (block := _STRINGS.match(window, index)):
+            while count >= _BLOCK and (block := _block_of_strings().match(window, index)):
                 index = block.end()
                 count -= _BLOCK
             some = min(count, _BLOCK)
