@@ -33,10 +33,15 @@ class Measured:
     """As llama.cpp would make it."""
     flash_attn: bool
 
+    @property
+    def host(self) -> MeasuredUse:
+        """What it takes of the host's memory."""
+        return self.devices[-1]
+
 
 def with_measured(fit: Fit, measured: Measured) -> Fit | None:
     """Return `fit` with llama.cpp's figures; None where it does not place on the same cards."""
-    *on_cards, host = measured.devices
+    *on_cards, _ = measured.devices
     by_bus = {_bus(use.pci_bus_id): use for use in on_cards if use.pci_bus_id}
     uses = []
     for planned in fit.devices:
@@ -48,7 +53,9 @@ def with_measured(fit: Fit, measured: Measured) -> Fit | None:
     if by_bus:
         return None
     settings = replace(fit.settings, flash_attn="on" if measured.flash_attn else "off")
-    return replace(fit, settings=settings, devices=tuple(uses), host=_use(host), measured=True)
+    return replace(
+        fit, settings=settings, devices=tuple(uses), host=_use(measured.host), measured=True
+    )
 
 
 def _use(use: MeasuredUse) -> Use:

@@ -184,9 +184,14 @@ def measure(settings: LoadSettings, header: GgufHeader, devices: Any = None) -> 
     context_params.type_v = KV_TYPES[settings.type_v]
     context_params.swa_full = False
     context = llama_cpp.llama_init_from_model(model, context_params)
-    if context is None:
-        raise EngineError(f"llama.cpp refuses these settings: {_reason(log)}")
-    return _measured(model, context, settings, header, log)
+    try:
+        if context is None:
+            raise EngineError(f"llama.cpp refuses these settings: {_reason(log)}")
+        return _measured(model, context, settings, header, log)
+    finally:
+        if context is not None:
+            llama_cpp.llama_free(context)
+        llama_cpp.llama_model_free(model)
 
 
 def _measured(
@@ -237,13 +242,14 @@ def _reason(log: _Log) -> str:
 
 
 def main() -> int:
-    """Read load settings from standard input, print the sizes or an error as one JSON object."""
-    try:
-        settings = from_plain(LoadSettings, json.load(sys.stdin))
-        print(json.dumps({"measured": to_plain(measure(settings, read_header(settings.model)))}))
-    except RigpanelError as error:
-        print(json.dumps({"error": str(error)}))
-        return 1
+    """Answer each line of load settings with a line of sizes, or of an error; all JSON."""
+    for line in sys.stdin:
+        settings = from_plain(LoadSettings, json.loads(line))
+        try:
+            answer = {"measured": to_plain(measure(settings, read_header(settings.model)))}
+        except RigpanelError as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
     return 0
 
 

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""What llama.cpp says a load would take: equal to what it takes, and to the formula's answer."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rigpanel.engine.dry_run import dry_run, dry_runs
+from rigpanel.engine.messages import EngineError, LoadedModel
+from rigpanel.engine.process_engine import ProcessEngine
+from rigpanel.fit.estimate import Estimator
+from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.measured import Measured
+from rigpanel.fit.result import MIB
+from rigpanel.library.demo_model import write_demo_model
+from rigpanel.library.gguf_header import read_header
+from tests.engine.made_models import model_with
+from tests.fit.made_architectures import ARCHITECTURES, Sizes, write
+
+SMALL = Sizes(n_embd=256, n_layer=4, n_head=4, n_head_kv=2, head=64, n_ff=512, n_vocab=1200)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("made")
+
+
+def loaded(settings: LoadSettings) -> LoadedModel:
+    async def load() -> LoadedModel:
+        engine = ProcessEngine()
+        try:
+            return await engine.load(settings, lambda _fraction: None)
+        finally:
+            await engine.stop()
+
+    return asyncio.run(load())
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> dict[str, tuple[LoadSettings, Measured | EngineError]]:
+    settings = [
+        LoadSettings(
+            model=write(folder / f"{name}.gguf", name, SMALL),
+            n_ctx=2048,
+            n_ubatch=256,
+            flash_attn="on",
+        )
+        for name in ARCHITECTURES
+    ]
+    return dict(zip(ARCHITECTURES, zip(settings, dry_runs(settings), strict=True), strict=True))
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_the_formula_says_what_llama_cpp_says(
+    name: str, measured: dict[str, tuple[LoadSettings, Measured | EngineError]]
+) -> None:
+    settings, answer = measured[name]
+    assert isinstance(answer, Measured)
+    formula = Estimator(read_header(settings.model)).fit(settings, ()).host
+    assert formula.weights_mib == pytest.approx(answer.host.weights / MIB, rel=0.001)
+    assert formula.kv_mib == pytest.approx(answer.host.kv / MIB, rel=0.001)
+    assert formula.compute_mib == pytest.approx(answer.host.compute / MIB, rel=0.1)
+    assert (answer.host.layers, answer.host.output) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("gemma3", {"n_ctx": 4096, "type_k": "q8_0", "type_v": "q8_0"}),
+        ("granitehybrid", {"n_ctx": 1000, "n_ubatch": 64}),
+        ("qwen3moe", {"flash_attn": "off"}),
+    ],
+)
+def test_a_dry_run_says_what_a_load_then_takes(
+    name: str, changes: dict[str, object], folder: Path
+) -> None:
+    path = write(folder / f"{name}-real.gguf", name, SMALL)
+    settings = replace(
+        LoadSettings(model=path, use_mmap=False, flash_attn="on"),
+        **changes,  # type: ignore[arg-type]
+    )
+    measured, real = dry_run(settings), loaded(settings)
+    (use,) = real.devices
+    host = measured.host
+    assert measured.n_ctx == real.n_ctx
+    assert host.weights / MIB == pytest.approx(use.weights_mib, abs=0.02)
+    assert host.kv / MIB == pytest.approx(use.kv_mib, abs=0.02)
+    assert host.compute / MIB == pytest.approx(use.compute_mib, abs=0.03)
+
+
+def test_nothing_of_a_large_model_is_read_or_allocated(folder: Path) -> None:
+    path = write_demo_model(folder / "demo.gguf")
+    measured = dry_run(LoadSettings(model=path, n_ctx=4_000_000, flash_attn="on"))
+    assert measured.host.kv > 3 * 2**30
+
+
+def test_what_is_refused_has_its_reason(folder: Path) -> None:
+    path = write_demo_model(folder / "demo.gguf")
+    with pytest.raises(EngineError, match="needs flash attention"):
+        dry_run(LoadSettings(model=path, type_v="q8_0", flash_attn="off"))
+    with pytest.raises(EngineError, match="does not exist"):
+        dry_run(LoadSettings(model=folder / "none.gguf"))
+    wrong = model_with(folder / "wrong.gguf", "llama.embedding_length", 96)
+    with pytest.raises(EngineError, match="invalid n_rot"):
+        dry_run(LoadSettings(model=wrong))
+
+
+def test_a_file_that_ends_llama_cpp_ends_the_dry_run_only(folder: Path) -> None:
+    path = model_with(folder / "abort.gguf", "llama.attention.head_count_kv", 0)
+    with pytest.raises(EngineError):
+        dry_run(LoadSettings(model=path))
+
+
+def test_a_dry_run_that_does_not_answer_is_given_up(folder: Path) -> None:
+    path = write_demo_model(folder / "demo.gguf")
+    with pytest.raises(EngineError, match="did not answer within 0 s"):
+        dry_run(LoadSettings(model=path), timeout_s=0.01)
