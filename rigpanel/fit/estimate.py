@@ -41,9 +41,17 @@ class _Place:
 
 
 class Estimator:
-    """The formula for one model, asked again and again as settings change."""
+    """The formula for one model, asked again and again as settings change.
+
+    Raises FitError for a file that is no language model.
+    """
 
     def __init__(self, header: GgufHeader) -> None:
+        if header.arch == "clip":
+            raise FitError(
+                f"{header.path.name} is a projector (mmproj), not a language model. Choose the "
+                "model it belongs to."
+            )
         self._header = header
         self._arch = architecture_of(header)
         if not self._arch.layers:

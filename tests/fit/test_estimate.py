@@ -190,6 +190,37 @@ def test_moving_the_split_never_changes_the_sum_of_the_weights(
     assert sums[0] == pytest.approx(sums[1], rel=0.002)
 
 
+numbers = st.integers(-5, 300) | st.sampled_from([2**31 - 1, 2**31, 2**63, 0])
+oddities = numbers | st.floats() | st.text(max_size=3) | st.lists(numbers, max_size=9).map(tuple)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    name=st.sampled_from(sorted(ARCHITECTURES)),
+    data=st.data(),
+    mode=st.sampled_from(SplitMode),
+    flash=st.sampled_from(("on", "off")),
+)
+def test_odd_hyper_parameters_are_reckoned_with_or_refused(
+    headers: dict[str, GgufHeader], name: str, data: st.DataObject, mode: SplitMode, flash: str
+) -> None:
+    header = headers[name]
+    known = st.sampled_from(sorted(header.values))
+    odd = data.draw(st.dictionaries(known, oddities, min_size=1, max_size=4))
+    n_layer = data.draw(st.integers(0, 20))
+    changed = replace(header, values={**header.values, **odd}, n_layer=n_layer)
+    try:
+        fit = Estimator(changed).fit(asked(header, split_mode=mode, flash_attn=flash), TWO_24_GB)
+    except FitError:
+        return
+    assert fit.host.total_mib >= 0
+
+
+def test_a_projector_is_told_as_one(headers: dict[str, GgufHeader]) -> None:
+    with pytest.raises(FitError, match="is a projector"):
+        Estimator(replace(headers["llama"], arch="clip"))
+
+
 def test_the_file_need_not_be_there_any_more(
     headers: dict[str, GgufHeader], tmp_path: Path
 ) -> None:
