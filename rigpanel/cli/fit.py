@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rigpanel.cli.inspect import header_values
+from rigpanel.cli.values import whole
 from rigpanel.engine.dry_run import dry_run
 from rigpanel.engine.messages import EngineError
 from rigpanel.errors import UsageError
@@ -39,12 +41,12 @@ DIGITS = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("model", metavar="MODEL", type=Path, help="a GGUF file")
-    parser.add_argument("--ctx", metavar="N", type=_whole(16, LARGEST_CTX), help="context, tokens")
+    parser.add_argument("--ctx", metavar="N", type=whole(16, LARGEST_CTX), help="context, tokens")
     parser.add_argument(
-        "--ubatch", metavar="N", type=_whole(1, LARGEST_CTX), default=512, help="tokens at a time"
+        "--ubatch", metavar="N", type=whole(1, LARGEST_CTX), default=512, help="tokens at a time"
     )
     parser.add_argument(
-        "--ngl", metavar="N", type=_whole(-1), default=-1, help="layers on the cards; -1 is all"
+        "--ngl", metavar="N", type=whole(-1), default=-1, help="layers on the cards; -1 is all"
     )
     parser.add_argument(
         "--split-mode", choices=[mode.value for mode in SplitMode], default=SplitMode.LAYER.value
@@ -153,20 +155,8 @@ def _asked_of_llama(fit: Fit) -> Fit:
 def _as_json(
     header: GgufHeader, fit: Fit, better: Recommendation | None, why_missing: Missing
 ) -> dict[str, Any]:
-    n_ctx_train: int | Missing = header.n_ctx_train or Missing.NOT_SUPPORTED
     shown: dict[str, Any] = {
-        "model": with_missing(
-            {
-                "path": str(header.path),
-                "arch": header.arch,
-                "name": header.name,
-                "params": header.n_params,
-                "file_type": header.file_type,
-                "size_mib": round(header.size_mib, 1),
-                "n_layer": header.n_layer,
-                "n_ctx_train": n_ctx_train,
-            }
-        ),
+        "model": with_missing(header_values(header)),
         "settings": _settings(fit.settings),
         "devices": [_device(use, why_missing) for use in fit.devices],
         "host": _use(fit.host),
@@ -264,19 +254,6 @@ def _cells(use: Use) -> tuple[str, ...]:
 
 def _say(text: str) -> None:
     print(f"rigpanel fit: {text}", file=sys.stderr)
-
-
-def _whole(low: int, high: int = 2**31 - 1) -> Any:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from {low}")
-        return value
-
-    return parse
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -34,18 +34,25 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def header_values(header: GgufHeader) -> dict[str, Any]:
+    """Return what every command says of a model."""
+    return {
+        "path": str(header.path),
+        "arch": header.arch,
+        "name": header.name,
+        "params": header.n_params,
+        "file_type": header.file_type,
+        "size_mib": round(header.size_mib, 1),
+        "n_layer": header.n_layer,
+        "n_ctx_train": _known(header.n_ctx_train),
+    }
+
+
 def as_json(header: GgufHeader) -> dict[str, Any]:
     """Return the object that `--json` prints."""
     return with_missing(
         {
-            "path": str(header.path),
-            "arch": header.arch,
-            "name": header.name,
-            "params": header.n_params,
-            "file_type": header.file_type,
-            "size_mib": round(header.size_mib, 1),
-            "n_layer": header.n_layer,
-            "n_ctx_train": _known(header.n_ctx_train),
+            **header_values(header),
             "n_embd": _known(header.number("embedding_length")),
             "n_head": _known(max(header.each_layer("attention.head_count"), default=0)),
             "n_head_kv": _known(max(header.each_layer("attention.head_count_kv"), default=0)),

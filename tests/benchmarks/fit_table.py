@@ -50,9 +50,9 @@ class Row:
 
 def cases(model: Path, servers: tuple[str, ...], *, quick: bool) -> Iterator[LoadSettings]:
     """Yield the settings to load a model with."""
-    contexts = ((4096, 512, "f16"),) if quick else ((512, 128, "f16"), (4096, 512, "q8_0"))
+    contexts = [(4096, 512, "f16")]
     if not quick:
-        contexts += ((8192, 512, "f16"),)
+        contexts += [(512, 128, "f16"), (4096, 512, "q8_0"), (8192, 512, "f16")]
     for n_ctx, n_ubatch, kind in contexts:
         common = LoadSettings(
             model=model,

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Numbers as words of a command line."""
+
+import argparse
+from collections.abc import Callable
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
+    """Return what reads a whole number from `low` to `high`, for argparse's `type`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from {low}")
+        return value
+
+    return parse
