@@ -12,14 +12,14 @@ import asyncio
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.engine.lenders import lending
 
 from rigpanel.engine.dry_run import dry_run
-from rigpanel.engine.messages import EngineError
+from rigpanel.engine.messages import DeviceUse, EngineError
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.fit.estimate import Estimator, FitError
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
@@ -91,7 +91,7 @@ async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator)
     if settings.split_mode is not SplitMode.TENSOR or not settings.rpc_servers:
         dry = await asyncio.to_thread(dry_run, settings)
     rows = []
-    for use in loaded.devices:
+    for use in _told(loaded.devices, fit):
         formula = _formula(fit, use.device)
         dry_use = _dry(dry, use.device)
         rows.append(
@@ -107,6 +107,14 @@ async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator)
             )
         )
     return rows
+
+
+def _told(uses: Sequence[DeviceUse], fit: Fit) -> list[DeviceUse]:
+    """Return the places whose sizes llama.cpp tells: split by tensors, those of the largest part."""
+    if fit.settings.split_mode is not SplitMode.TENSOR or not fit.devices:
+        return list(uses)
+    largest = max(fit.devices, key=lambda use: use.use.weights_mib + use.use.kv_mib)
+    return [use for use in uses if use.device in {"CPU", largest.device.name}]
 
 
 def _formula(fit: Fit, device: str) -> Use:
