@@ -110,7 +110,7 @@ async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator)
 
 
 def _told(uses: Sequence[DeviceUse], fit: Fit) -> list[DeviceUse]:
-    """Return the places whose sizes llama.cpp tells: split by tensors, those of the largest part."""
+    """Return the places whose sizes llama.cpp tells: of parts by tensors, the largest."""
     if fit.settings.split_mode is not SplitMode.TENSOR or not fit.devices:
         return list(uses)
     largest = max(fit.devices, key=lambda use: use.use.weights_mib + use.use.kv_mib)
