@@ -135,18 +135,19 @@ def _rig(options: argparse.Namespace) -> tuple[tuple[Device, ...], float | None,
 
 def _asked_of_llama(fit: Fit) -> Fit:
     """Return the fit with llama.cpp's own figures where it can give them, and say why not."""
-    if fit.devices and fit.settings.split_mode is SplitMode.TENSOR:
-        _say("llama.cpp tells no card from the other in split mode tensor; the formula answers.")
+    mode = fit.settings.split_mode
+    if fit.devices and mode in {SplitMode.TENSOR, SplitMode.ROW}:
+        _say(f"llama.cpp tells no card from another in split mode {mode.value}: a formula answers.")
         return fit
     try:
         measured = with_measured(fit, dry_run(fit.settings))
     except EngineError as error:
-        _say(f"{error} The formula answers.")
+        _say(f"{error} A formula answers.")
         return fit
     if measured is None:
         _say(
-            "llama.cpp as installed does not see these cards (is it built for CUDA?); the formula "
-            "answers."
+            "llama.cpp as installed does not see these cards (is it built for CUDA?): a "
+            "formula answers."
         )
         return fit
     return measured

@@ -10,10 +10,9 @@ from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.messages import EngineError
 from rigpanel.engine.rpc_peer import check_server
 from rigpanel.fit.load_settings import LoadSettings, RopeScaling, Speculation, SplitMode
+from rigpanel.library.ggml_types import KV_TYPES
 from rigpanel.library.gguf_header import GgufHeader, read_header
 
-KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2}
-"""KV cache types by llama.cpp's names (enum ggml_type)."""
 PLAIN_TYPES = {"f32", "f16", "bf16"}
 """Those a V cache may have without flash attention."""
 FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}

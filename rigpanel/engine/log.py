@@ -12,7 +12,7 @@ from rigpanel.engine.messages import DeviceUse
 _BUFFER = re.compile(
     r":\s+(\S+)\s+(model|KV|RS|compute|output|LoRA) buffer size\s*=\s*([\d.]+) MiB"
 )
-_LAYER = re.compile(r"layer\s+\d+ assigned to device (\S+?),")
+_LAYER = re.compile(r"layer\s+(\d+) assigned to device (\S+?),")
 _META = re.compile(r"Meta\(.*\)")
 """The one device that tensor split makes of several; told is the largest of their parts."""
 _REASON = "error loading model: "
@@ -50,7 +50,8 @@ class LlamaLog:
         self._errors: list[str] = []
         self._notes: dict[str, None] = {}
         self._sizes: dict[str, list[float]] = {}
-        self._layers: dict[str, int] = {}
+        self.layers: dict[int, str] = {}
+        """The device of each layer since the last load began; the last is the output layer."""
         self._buffer_names: Mapping[str, str] = {}
         self._split: Mapping[str, float] = {}
 
@@ -67,9 +68,9 @@ class LlamaLog:
             self._take_note(line)
 
     def feed_layer(self, line: str) -> None:
-        """Take a line that says on which device a layer is; it is counted and not kept."""
+        """Take a line that says on which device a layer is; the line itself is not kept."""
         if found := _LAYER.search(line):
-            self._layers[found[1]] = self._layers.get(found[1], 0) + 1
+            self.layers[int(found[1])] = found[2]
 
     def _take_size(self, line: str) -> None:
         if found := _BUFFER.search(line):
@@ -86,7 +87,7 @@ class LlamaLog:
     def begin_load(self) -> None:
         """Start anew, so that an earlier load's sizes and errors are not told of this one."""
         self._sizes.clear()
-        self._layers.clear()
+        self.layers.clear()
         self._errors.clear()
         self._notes.clear()
         self.lines.clear()
@@ -95,11 +96,11 @@ class LlamaLog:
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
         """Take what comes meanwhile for its reasons only: it leaves no trace in what is told."""
-        kept = copy.deepcopy((self.lines, self._errors, self._notes, self._sizes, self._layers))
+        kept = copy.deepcopy((self.lines, self._errors, self._notes, self._sizes, self.layers))
         try:
             yield
         finally:
-            self.lines, self._errors, self._notes, self._sizes, self._layers = kept
+            self.lines, self._errors, self._notes, self._sizes, self.layers = kept
 
     def names_devices(self, buffer_names: Mapping[str, str], split: Mapping[str, float]) -> None:
         """Be told whose buffers bear another name, and each device's share of a tensor split."""
@@ -109,7 +110,7 @@ class LlamaLog:
         """Return the memory reported for each device since the last load began, MiB."""
         uses: list[DeviceUse] = []
         for name, (weights, kv, compute) in sorted(self._sizes.items()):
-            layers = self._layers.get(name, 0) if self._layers else None
+            layers = list(self.layers.values()).count(name) if self.layers else None
             if _META.fullmatch(name):
                 largest = max(self._split.values(), default=1.0)
                 uses += [

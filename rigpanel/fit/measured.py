@@ -13,8 +13,8 @@ class MeasuredUse:
 
     name: str
     """llama.cpp's name: `CUDA0`, `RPC0`; `` is host memory."""
-    pci_bus_id: str
-    """`` where it has none."""
+    address: str
+    """A card's PCI bus id, a server's `host:port`; `` where there is none."""
     weights: int
     kv: int
     compute: int
@@ -42,7 +42,7 @@ class Measured:
 def with_measured(fit: Fit, measured: Measured) -> Fit | None:
     """Return `fit` with llama.cpp's figures; None where it does not place on the same cards."""
     *on_cards, _ = measured.devices
-    by_bus = {_bus(use.pci_bus_id): use for use in on_cards if use.pci_bus_id}
+    by_bus = {_bus(use.address): use for use in on_cards if use.address}
     uses = []
     for planned in fit.devices:
         found = by_bus.pop(_bus(planned.device.pci_bus_id), None)

@@ -16,8 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.engine.lenders import lending
-
 from rigpanel.engine.dry_run import dry_run
 from rigpanel.engine.messages import DeviceUse, EngineError
 from rigpanel.engine.process_engine import ProcessEngine
@@ -26,6 +24,7 @@ from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.fit.measured import Measured
 from rigpanel.fit.result import MIB, Device, Fit, Use
 from rigpanel.library.gguf_header import read_header
+from tests.engine.lenders import lending
 from tests.fit.made_architectures import ARCHITECTURES, write
 
 AIM_MEDIAN_PCT, AIM_WORST_PCT, AIM_COMPUTE_PCT = 1.0, 3.0, 10.0

@@ -13,9 +13,10 @@ from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.fit.estimate import Estimator
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.fit.measured import Measured
-from rigpanel.fit.result import MIB
+from rigpanel.fit.result import MIB, Device
 from rigpanel.library.demo_model import write_demo_model
 from rigpanel.library.gguf_header import read_header
+from tests.engine.lenders import lending
 from tests.engine.made_models import model_with
 from tests.fit.made_architectures import ARCHITECTURES, Sizes, write
 
@@ -88,6 +89,34 @@ def test_a_dry_run_says_what_a_load_then_takes(
     assert host.weights / MIB == pytest.approx(use.weights_mib, abs=0.02)
     assert host.kv / MIB == pytest.approx(use.kv_mib, abs=0.02)
     assert host.compute / MIB == pytest.approx(use.compute_mib, abs=0.03)
+
+
+def test_over_two_lenders_all_three_agree_for_each_device(folder: Path) -> None:
+    path = write(folder / "gemma2-split.gguf", "gemma2", SMALL)
+    with lending(2) as lenders:
+        settings = LoadSettings(
+            model=path,
+            n_ctx=2048,
+            tensor_split=(1.0, 1.0),
+            use_mmap=False,
+            flash_attn="on",
+            rpc_servers=tuple(lender.address for lender in lenders),
+        )
+        measured, real = dry_run(settings), loaded(settings)
+    lent = tuple(Device(name, None, 1e6, lent=True) for name in ("RPC0", "RPC1"))
+    fit = Estimator(read_header(path)).fit(settings, lent)
+    formula = {use.device.name: use.use for use in fit.devices} | {"CPU": fit.host}
+    dry = {use.name or "CPU": use for use in measured.devices}
+    assert {use.device for use in real.devices} == set(dry) == set(formula)
+    for use in real.devices:
+        said, reckoned = dry[use.device], formula[use.device]
+        assert said.weights / MIB == pytest.approx(use.weights_mib, abs=0.02)
+        assert said.kv / MIB == pytest.approx(use.kv_mib, abs=0.02)
+        assert said.compute / MIB == pytest.approx(use.compute_mib, abs=0.03)
+        assert reckoned.weights_mib == pytest.approx(use.weights_mib, abs=0.02)
+        assert reckoned.kv_mib == pytest.approx(use.kv_mib, abs=0.02)
+        assert reckoned.compute_mib == pytest.approx(use.compute_mib, rel=0.1)
+        assert (reckoned.layers, reckoned.output) == (said.layers, said.output)
 
 
 def test_nothing_of_a_large_model_is_read_or_allocated(folder: Path) -> None:

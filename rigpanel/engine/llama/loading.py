@@ -12,7 +12,7 @@ from typing import Any
 import llama_cpp
 import psutil
 
-from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES
+from rigpanel.engine.checks import FLASH_ATTN
 from rigpanel.engine.llama import devices
 from rigpanel.engine.llama.runtime import llama_log
 from rigpanel.engine.messages import EngineError, LoadCancelledError
@@ -23,6 +23,7 @@ from rigpanel.fit.load_settings import (
     Speculation,
     SplitMode,
 )
+from rigpanel.library.ggml_types import KV_TYPES
 from rigpanel.library.gguf_header import GgufHeader
 
 SPLIT_MODES = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
@@ -54,7 +55,7 @@ def load_model(
         return not cancelled()
 
     array, used = devices.chosen(settings)
-    params = _model_params(settings, header, array)
+    params = model_params(settings, header, array)
     params.progress_callback = progressed
     path = str(header.path).encode()
     if header.size_mib >= REHEARSE_FROM_MIB:
@@ -77,7 +78,8 @@ def load_model(
     return model
 
 
-def _model_params(settings: LoadSettings, header: GgufHeader, array: Any) -> Any:
+def model_params(settings: LoadSettings, header: GgufHeader, array: Any) -> Any:
+    """Return what llama.cpp is told of a model's load; `array` must be kept until it is done."""
     params = llama_cpp.llama_model_default_params()
     params.devices = ctypes.cast(array, ctypes.c_void_p)
     all_layers = header.n_layer + 1 if header.n_layer else 999
