@@ -34,7 +34,8 @@ def dry_runs(
 
     Raises EngineError where it ends or does not answer.
     """
-    environment = os.environ | {"GGML_NO_BACKTRACE": "1"}
+    # Shares are given in the order of the cards on the bus, as NVML and this panel list them.
+    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, "GGML_NO_BACKTRACE": "1"}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "rigpanel.engine.llama.dry_run"],

@@ -25,6 +25,8 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     connection = socket.socket(fileno=parser.parse_args().fd)
     os.environ["GGML_NO_BACKTRACE"] = "1"
+    # The cards in their order on the bus, in which NVML lists them and shares are given.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     from rigpanel.engine.worker import EngineWorker
 
     sending = threading.Lock()

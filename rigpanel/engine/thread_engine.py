@@ -72,6 +72,8 @@ class ThreadEngine(WorkerEngine):
         if self._worker is not None:
             return
         os.environ["GGML_NO_BACKTRACE"] = "1"
+        # The cards in their order on the bus, in which NVML lists them and shares are given.
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         loop = asyncio.get_running_loop()
 
         def emit(event: Event) -> None:
