@@ -3,6 +3,7 @@
 
 import ctypes
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -169,7 +170,7 @@ def _measured(
     )
 
 
-def main() -> int:
+def main() -> None:
     """Answer each line of load settings with a line of sizes, or of an error; all JSON."""
     for line in sys.stdin:
         settings = from_plain(LoadSettings, json.loads(line))
@@ -178,8 +179,8 @@ def main() -> int:
         except RigpanelError as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
+    os._exit(0)  # llama.cpp's own teardown may hang on a card or a server that does not answer.
