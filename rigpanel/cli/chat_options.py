@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES
+from rigpanel.cli.values import whole
+from rigpanel.engine.checks import FLASH_ATTN
 from rigpanel.engine.messages import Sampling, TokenBias, WhenFull
 from rigpanel.engine.sampling import MAX_SEED, PARAMETERS, PRESETS, SamplingParameter
 from rigpanel.errors import UsageError
 from rigpanel.fit.load_settings import LoadSettings, Speculation, SplitMode
+from rigpanel.library.ggml_types import KV_TYPES
 
 DEFAULT_CTX = 4096
 SHORT = {"temperature": "temp"}
@@ -34,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_loading(group: Any) -> None:
-    group.add_argument("--ctx", metavar="N", type=_whole(16), help="context in tokens")
-    group.add_argument("--ubatch", metavar="N", type=_whole(1), help="tokens computed at once")
-    group.add_argument("--ngl", metavar="N", type=_whole(-1), default=-1, help="GPU layers")
-    group.add_argument("--threads", metavar="N", type=_whole(1, 1024), help="CPU threads")
+    group.add_argument("--ctx", metavar="N", type=whole(16), help="context in tokens")
+    group.add_argument("--ubatch", metavar="N", type=whole(1), help="tokens computed at once")
+    group.add_argument("--ngl", metavar="N", type=whole(-1), default=-1, help="GPU layers")
+    group.add_argument("--threads", metavar="N", type=whole(1, 1024), help="CPU threads")
     modes = [mode.value for mode in SplitMode]
     group.add_argument("--split-mode", choices=modes, default="layer", help="over several devices")
     group.add_argument("--tensor-split", metavar="A,B", type=_shares, default=(), help="shares")
@@ -55,12 +57,12 @@ def _add_loading(group: Any) -> None:
     guesses = group.add_mutually_exclusive_group()
     guesses.add_argument("--draft", metavar="MODEL", type=Path, help="a small model that guesses")
     guesses.add_argument("--lookup", action="store_true", help="guess from the conversation itself")
-    group.add_argument("--n-draft", metavar="N", type=_whole(1, 64), default=8, help="guesses")
+    group.add_argument("--n-draft", metavar="N", type=whole(1, 64), default=8, help="guesses")
 
 
 def _add_reply(group: Any) -> None:
-    group.add_argument("-n", "--max-tokens", metavar="N", type=_whole(1), help="tokens at most")
-    group.add_argument("--seed", metavar="S", type=_whole(0, MAX_SEED), help="seed of the sampler")
+    group.add_argument("-n", "--max-tokens", metavar="N", type=whole(1), help="tokens at most")
+    group.add_argument("--seed", metavar="S", type=whole(0, MAX_SEED), help="seed of the sampler")
     group.add_argument("--ignore-eos", action="store_true", help="go on past the end of reply")
     group.add_argument(
         "--stop", metavar="TEXT", action="append", default=[], help="end the reply before this"
@@ -89,7 +91,7 @@ def _add_parameter(group: Any, parameter: SamplingParameter) -> None:
         "--" + SHORT.get(parameter.name, parameter.name).replace("_", "-"),
         dest=parameter.name,
         metavar="N",
-        type=_whole(int(low), int(high)) if parameter.whole else _number(low, high),
+        type=whole(int(low), int(high)) if parameter.whole else _number(low, high),
         help=parameter.sentence.replace("%", "%%"),
     )
 
@@ -154,19 +156,6 @@ def _text_of(path: Path | None) -> str:
     if not text.strip():
         raise UsageError(f"{path} is empty")
     return text
-
-
-def _whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from {low}")
-        return value
-
-    return parse
 
 
 def _number(low: float, high: float) -> Callable[[str], float]:

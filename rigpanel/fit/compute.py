@@ -27,6 +27,8 @@ class Pass:
     n_ctx: int
     n_ubatch: int
     flash: bool
+    n_outputs: int = 1
+    """Tokens whose logits are asked for at once."""
 
     @property
     def tokens(self) -> int:
@@ -52,7 +54,7 @@ def compute_bytes(
     if not on and not output and not first:
         return 0
     graph = Graph()
-    row = whole.arch.n_embd * (whole.tokens if on or first else 1) * F32
+    row = whole.arch.n_embd * (whole.tokens if on or first else whole.n_outputs) * F32
     if first:
         for _ in range(copies):
             graph.input(row, lasting=True)  # Place for embeddings given in place of tokens.
@@ -75,11 +77,14 @@ def compute_bytes(
         seen[kind] = seen.get(kind, 0) + 1
         if seen[kind] <= ALIKE or il == final:
             entry = layer_graph.run(
-                whole.layers[il], whole.arch.layers[il], entry, last=il == final
+                whole.layers[il],
+                whole.arch.layers[il],
+                entry,
+                min(whole.n_outputs, whole.tokens) if il == final else 0,
             )
     if output:
-        normed = graph.add(whole.arch.n_embd * F32, entry, inplace=True)
-        graph.add(whole.arch.n_vocab * F32, normed)
+        normed = graph.add(whole.arch.n_embd * whole.n_outputs * F32, entry, inplace=True)
+        graph.add(whole.arch.n_vocab * whole.n_outputs * F32, normed)
     return graph.peak()
 
 

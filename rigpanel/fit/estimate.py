@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.architecture import Architecture, architecture_of
 from rigpanel.fit.compute import Pass, compute_bytes
-from rigpanel.fit.kv_cache import cells, layer_bytes, widest_values
-from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.kv_cache import F32, cells, layer_bytes, widest_values
+from rigpanel.fit.load_settings import LoadSettings, Speculation, SplitMode
 from rigpanel.fit.placement import HOST, Placement, Weights, place_layers
 from rigpanel.fit.result import MIB, Device, DeviceUse, Fit, Use
 from rigpanel.fit.tensor_split import UNSUPPORTED, Slices
@@ -174,6 +174,7 @@ class Estimator:
             )
         flash = settings.flash_attn == "on"
         n_ubatch = min(settings.n_ubatch, settings.n_batch)
+        n_outputs = settings.n_draft + 1 if settings.speculation is not Speculation.NONE else 1
         # Split by tensors, each card still has room for every result in its whole size.
         whole = Pass(
             arch=arch,
@@ -184,6 +185,7 @@ class Estimator:
             n_ctx=settings.n_ctx,
             n_ubatch=n_ubatch,
             flash=flash,
+            n_outputs=n_outputs,
         )
         compute = compute_bytes(
             whole,
@@ -197,7 +199,7 @@ class Estimator:
         if place.helps and on_host and n_ubatch >= OFFLOADED_BATCH:
             compute += self._weights.largest(on_host)
         if place.first:
-            compute += arch.n_vocab * 4  # The logits of the one token that is asked for.
+            compute += arch.n_vocab * n_outputs * F32  # The logits as they are handed out.
         return Use(
             layers=len(place.layers),
             output=place.output,

@@ -54,8 +54,11 @@ class LayerGraph:
     def _norm(self, n: int, source: int) -> int:
         return self._op(n, source, inplace=not self._step.layer_norm)
 
-    def run(self, shapes: Shapes, layer: Layer, entry: int, *, last: bool) -> int:
-        """Add one layer that reads `entry` and return what it leaves; `last` keeps one token."""
+    def run(self, shapes: Shapes, layer: Layer, entry: int, keep: int = 0) -> int:
+        """Add one layer that reads `entry` and return what it leaves.
+
+        The last layer keeps the `keep` tokens that logits are asked for, others (0) keep all.
+        """
         n = self._step.arch.n_embd
         parallel = self._step.name in PARALLEL and "ffn_norm.weight" not in shapes
         normed = self._norm(n, entry) if "attn_norm.weight" in shapes else entry
@@ -68,12 +71,12 @@ class LayerGraph:
         if "post_attention_norm.weight" in shapes and "ffn_norm.weight" in shapes:
             mixed = self._norm(n, mixed)
         tokens = self._step.tokens
-        if last:
-            one = n * F32
-            mixed = self._graph.add(one, mixed)
-            entry = self._graph.add(one, entry)
-            normed = self._graph.add(one, normed) if parallel else normed
-            tokens = 1
+        if keep:
+            kept = n * keep * F32
+            mixed = self._graph.add(kept, mixed)
+            entry = self._graph.add(kept, entry)
+            normed = self._graph.add(kept, normed) if parallel else normed
+            tokens = keep
         rest = LayerGraph(
             self._graph,
             Step(self._step.arch, self._step.name, tokens, self._step.flash, self._step.layer_norm),

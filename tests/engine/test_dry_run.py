@@ -11,7 +11,7 @@ from rigpanel.engine.dry_run import dry_run, dry_runs
 from rigpanel.engine.messages import EngineError, LoadedModel
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.fit.estimate import Estimator
-from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.load_settings import LoadSettings, Speculation
 from rigpanel.fit.measured import Measured
 from rigpanel.fit.result import MIB, Device
 from rigpanel.library.demo_model import write_demo_model
@@ -89,6 +89,24 @@ def test_a_dry_run_says_what_a_load_then_takes(
     assert host.weights / MIB == pytest.approx(use.weights_mib, abs=0.02)
     assert host.kv / MIB == pytest.approx(use.kv_mib, abs=0.02)
     assert host.compute / MIB == pytest.approx(use.compute_mib, abs=0.03)
+
+
+def test_guessing_ahead_asks_for_more_logits(folder: Path) -> None:
+    path = write(folder / "guessing.gguf", "llama", SMALL)
+    settings = LoadSettings(
+        model=path,
+        n_ctx=512,
+        n_ubatch=32,
+        flash_attn="on",
+        speculation=Speculation.PROMPT_LOOKUP,
+        n_draft=31,
+    )
+    plain = replace(settings, speculation=Speculation.NONE)
+    estimator = Estimator(read_header(path))
+    for asked, answer in zip((settings, plain), dry_runs([settings, plain]), strict=True):
+        assert isinstance(answer, Measured)
+        compute_mib = estimator.fit(asked, ()).host.compute_mib
+        assert compute_mib == pytest.approx(answer.host.compute / MIB, rel=0.05)
 
 
 def test_over_two_lenders_all_three_agree_for_each_device(folder: Path) -> None:

@@ -19,6 +19,8 @@ from rigpanel.library.places import FOLDER, Place
 from tests.library.hub_server import REPO, HubServer
 
 MIB = 1024 * 1024
+pytest.importorskip("huggingface_hub")
+
 SECRET = "-".join(("not", "a", "token"))
 BIG = "model-Q4_K_M.gguf"
 

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rigpanel.engine.checks import FLASH_ATTN, KV_TYPES
+from rigpanel.engine.checks import FLASH_ATTN
 from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.templates import TEMPLATES
 from rigpanel.fit.load_settings import (
@@ -36,6 +36,7 @@ from rigpanel.fit.load_settings import (
     SplitMode,
 )
 from rigpanel.library.demo_model import write_demo_model
+from rigpanel.library.ggml_types import KV_TYPES
 from rigpanel.library.gguf_header import read_header
 from rigpanel.ui.panes.load.adapters import Adapters
 from rigpanel.ui.panes.load.field_row import takes_tab

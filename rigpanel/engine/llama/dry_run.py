@@ -21,7 +21,7 @@ from rigpanel.engine.llama.loading import make_context, model_params
 from rigpanel.engine.llama.runtime import llama_log, prepare
 from rigpanel.engine.messages import EngineError
 from rigpanel.errors import RigpanelError
-from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.load_settings import LoadSettings, Speculation
 from rigpanel.fit.measured import Measured, MeasuredUse
 from rigpanel.library.gguf_header import GgufHeader, read_header
 
@@ -141,7 +141,8 @@ def _measured(
         for index, size in enumerate((node.model, node.context, node.compute)):
             at[index] += int(size)
     n_vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
-    sizes[HOST][2] += n_vocab * F32  # The logits of the one token that is asked for.
+    n_outputs = settings.n_draft + 1 if settings.speculation is not Speculation.NONE else 1
+    sizes[HOST][2] += n_vocab * n_outputs * F32  # The logits as they are handed out.
     n_ctx = int(llama_cpp.llama_n_ctx(context))
     on = [name if name in addresses else HOST for _, name in sorted(llama_log.layers.items())]
     # WORKAROUND: where cards work one after another, sizing without allocating
