@@ -6,9 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rigpanel.paths import data_dir
+
 HUGGING_FACE, LLAMA_CPP, OLLAMA = "Hugging Face", "llama.cpp", "Ollama"
 LM_STUDIO, GPT4ALL, JAN, FOLDER = "LM Studio", "GPT4All", "Jan", "folder"
+OWN = "rigpanel"
 SYSTEM_OLLAMA = Path("/usr/share/ollama/.ollama/models")
+
+
+def fetched_dir() -> Path:
+    """Return the folder that models are fetched into."""
+    return data_dir() / "models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,7 @@ def known_places(
     )
     found = [
         *((FOLDER, folder) for folder in folders),
+        (OWN, fetched_dir()),
         (HUGGING_FACE, hugging_face),
         (LLAMA_CPP, llama_cache or cache / "llama.cpp"),
         (LLAMA_CPP, _below(local, "llama.cpp")),

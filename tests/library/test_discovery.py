@@ -12,7 +12,7 @@ from rigpanel.library.demo_model import DemoShape, write_demo_model
 from rigpanel.library.discovery import Found, find_models
 from rigpanel.library.gguf_header import GgufHeader, read_header
 from rigpanel.library.header_cache import HeaderCache
-from rigpanel.library.places import Place, folders_in, known_places
+from rigpanel.library.places import Place, fetched_dir, folders_in, known_places
 from tests.library.made_shards import projector, write_shards
 
 MANIFEST = {
@@ -200,6 +200,14 @@ def test_a_damaged_cache_is_begun_anew(model: Path, home: Path, tmp_path: Path) 
 def test_a_search_can_be_cancelled(model: Path, home: Path) -> None:
     put(model, home / "mine/a.gguf")
     assert find_models([Place("folder", home / "mine")], None, lambda: True).models == ()
+
+
+def test_what_was_fetched_is_found(model: Path, home: Path) -> None:
+    put(model, fetched_dir() / "maker/repo/fetched.gguf")
+    put(model, fetched_dir() / "maker/repo/half.gguf.0123456789abcdef.part")
+    found = find_models(known_places({}, home))
+    assert ("fetched", "rigpanel") in listed(found)
+    assert len([name for name, source in listed(found) if source == "rigpanel"]) == 1
 
 
 def test_folders_of_the_setting() -> None:
