@@ -88,7 +88,7 @@ async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator)
         await engine.stop()
     dry = None
     if settings.split_mode is not SplitMode.TENSOR or not settings.rpc_servers:
-        dry = await asyncio.to_thread(dry_run, settings)
+        dry = dry_run(settings)
     rows = []
     for use in _told(loaded.devices, fit):
         formula = _formula(fit, use.device)
@@ -181,15 +181,18 @@ def sum_up(rows: list[Row]) -> bool:
     )
 
 
-async def run(names: list[str], folder: Path, servers: tuple[str, ...], *, quick: bool) -> bool:
-    """Measure every architecture and print the table."""
+def run(names: list[str], folder: Path, *, quick: bool) -> bool:
+    """Measure every architecture, each with lenders of its own, and print the table."""
     rows: list[Row] = []
     for name in names:
         path = write(folder / f"{name}.gguf", name)
         estimator = Estimator(read_header(path))
-        for settings in cases(path, servers, quick=quick):
-            rows += await measured_rows(name, settings, estimator)
+        with lending(2) as lenders:
+            servers = tuple(lender.address for lender in lenders)
+            for settings in cases(path, servers, quick=quick):
+                rows += asyncio.run(measured_rows(name, settings, estimator))
         path.unlink()
+        print(f"{name} is measured", file=sys.stderr)
     show(rows)
     return sum_up(rows)
 
@@ -201,10 +204,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one context only")
     options = parser.parse_args()
     names = options.arch or sorted(ARCHITECTURES)
-    with tempfile.TemporaryDirectory() as folder, lending(2) as lenders:
-        servers = tuple(lender.address for lender in lenders)
-        met = asyncio.run(run(names, Path(folder), servers, quick=options.quick))
-    return 0 if met else 1
+    with tempfile.TemporaryDirectory() as folder:
+        return 0 if run(names, Path(folder), quick=options.quick) else 1
 
 
 if __name__ == "__main__":
