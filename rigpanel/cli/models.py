@@ -2,6 +2,7 @@
 """`rigpanel models`: the GGUF files found on this machine."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what is found; folders that cannot be read are named and are no failure."""
     folders = folders_in(SettingsStore(config_dir() / "settings.toml").get(LIBRARY_FOLDERS))
-    with HeaderCache(cache_dir() / FILE_NAME) as cache:
+    with contextlib.closing(HeaderCache(cache_dir() / FILE_NAME)) as cache:
         found = find_models(known_places(os.environ, Path.home(), folders), cache)
     if options.json:
         json.dump(as_json(found), sys.stdout, allow_nan=False, indent=2, ensure_ascii=False)

@@ -14,7 +14,7 @@ UNROTATED = {"gpt2", "starcoder", "mpt", "bloom", "refact", "jais", "codeshell"}
 """Architectures that do not turn queries and keys by their positions in a step of its own."""
 PARALLEL = {"cohere2", "cohere2moe", "command-r", "falcon", "phi2", "gptneox", "plamo", "stablelm"}
 """Architectures whose feed-forward part reads what attention reads."""
-GLUED = {"phi3", "chatglm", "glm4", "codegen", "plamo2", "plamo3"}
+GLUED = {"phi3", "chatglm", "glm4", "plamo2", "plamo3"}
 """Architectures whose gate and up are one matrix."""
 
 

@@ -9,8 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 FILE_NAME = "headers.sqlite3"
 VERSION = 1
@@ -61,17 +60,6 @@ class HeaderCache:
             )
             connection.execute(f"PRAGMA user_version = {VERSION}")
         return connection
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def all_known(self) -> dict[str, tuple[str, Any]]:
         """Return stamp and knowledge of every path."""

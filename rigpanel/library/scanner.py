@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Keeps looking for models on a thread of its own, and tells when what it finds has changed."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ class LibraryScanner:
 
     def _run(self) -> None:
         told: Found | None = None
-        with HeaderCache(self._cache) as cache:
+        with contextlib.closing(HeaderCache(self._cache)) as cache:
             while not self._stopping.is_set():
                 self._asked.clear()
                 found = find_models(self._places(), cache, self._stopping.is_set)

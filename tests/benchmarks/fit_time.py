@@ -4,6 +4,7 @@
 Run: python -m tests.benchmarks.fit_time
 """
 
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -57,7 +58,7 @@ def main() -> int:
             (many / f"model-{index}.gguf").write_bytes(data)
 
         def look() -> None:
-            with HeaderCache(folder / "headers.sqlite3") as cache:
+            with contextlib.closing(HeaderCache(folder / "headers.sqlite3")) as cache:
                 assert len(find_models([Place("folder", many)], cache).models) == FILES
 
         begun = time.perf_counter()

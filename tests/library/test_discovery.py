@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Models are found where other programs keep them, each once, and trouble is named."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -175,7 +176,7 @@ def test_a_header_is_read_once_until_its_file_changes(
     places = [Place("folder", home / "mine")]
 
     def look() -> Found:
-        with HeaderCache(tmp_path / "headers.sqlite3") as cache:
+        with contextlib.closing(HeaderCache(tmp_path / "headers.sqlite3")) as cache:
             return find_models(places, cache)
 
     first = look()
@@ -193,7 +194,7 @@ def test_a_damaged_cache_is_begun_anew(model: Path, home: Path, tmp_path: Path) 
     file = tmp_path / "headers.sqlite3"
     file.write_bytes(b"no database" * 100)
     for _ in range(2):
-        with HeaderCache(file) as cache:
+        with contextlib.closing(HeaderCache(file)) as cache:
             assert len(find_models([Place("folder", home / "mine")], cache).models) == 1
 
 
