@@ -11,7 +11,7 @@ from rigpanel.engine.dry_run import dry_run, dry_runs
 from rigpanel.engine.messages import EngineError, LoadedModel
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.fit.estimate import Estimator
-from rigpanel.fit.load_settings import LoadSettings, Speculation
+from rigpanel.fit.load_settings import LoadSettings, Speculation, SplitMode
 from rigpanel.fit.measured import Measured
 from rigpanel.fit.result import MIB, Device
 from rigpanel.library.demo_model import write_demo_model
@@ -135,6 +135,30 @@ def test_over_two_lenders_all_three_agree_for_each_device(folder: Path) -> None:
         assert reckoned.kv_mib == pytest.approx(use.kv_mib, abs=0.02)
         assert reckoned.compute_mib == pytest.approx(use.compute_mib, rel=0.1)
         assert (reckoned.layers, reckoned.output) == (said.layers, said.output)
+
+
+@pytest.mark.parametrize(("name", "shares"), [("gemma2", (3.0, 1.0)), ("mixtral", (1.0, 1.0))])
+def test_split_by_tensors_the_largest_part_is_as_reckoned(
+    name: str, shares: tuple[float, float], folder: Path
+) -> None:
+    path = write(folder / f"{name}-tensors.gguf", name, Sizes(n_layer=4, n_ff=640, n_vocab=1200))
+    with lending(2) as lenders:
+        settings = LoadSettings(
+            model=path,
+            n_ctx=2048,
+            split_mode=SplitMode.TENSOR,
+            tensor_split=shares,
+            use_mmap=False,
+            rpc_servers=tuple(lender.address for lender in lenders),
+        )
+        real = {use.device: use for use in loaded(settings).devices}
+    lent = tuple(Device(place, None, 1e6, lent=True) for place in ("RPC0", "RPC1"))
+    fit = Estimator(read_header(path)).fit(settings, lent)
+    uses = {use.device.name: use.use for use in fit.devices}
+    largest = max(uses, key=lambda place: uses[place].weights_mib)
+    assert uses[largest].weights_mib == pytest.approx(real[largest].weights_mib, abs=0.02)
+    assert uses[largest].kv_mib == pytest.approx(real[largest].kv_mib, abs=0.02)
+    assert uses[largest].compute_mib == pytest.approx(real[largest].compute_mib, abs=0.03)
 
 
 def test_nothing_of_a_large_model_is_read_or_allocated(folder: Path) -> None:
