@@ -199,7 +199,7 @@ def _use(use: Use) -> dict[str, Any]:
 
 def _device(use: DeviceUse, why_missing: Missing) -> dict[str, Any]:
     device = use.device
-    free = Missing.READ_FAILED if device.free_mib is None else round(device.free_mib, DIGITS)
+    free = Missing.READ_FAILED if device.free_mib is None else round(device.usable_mib, DIGITS)
     return with_missing(
         {
             "device": device.name,
@@ -217,7 +217,7 @@ def as_table(header: GgufHeader, fit: Fit, better: Recommendation | None) -> str
         ("", "Layers", "Weights", "KV cache", "Compute", "Total", "Free", "")
     ]
     for use in fit.devices:
-        free = "unknown" if use.device.free_mib is None else f"{use.device.free_mib:.0f}"
+        free = "unknown" if use.device.free_mib is None else f"{use.device.usable_mib:.0f}"
         verdict = {True: "fits", False: "does not fit", None: ""}[use.fits]
         rows.append((use.device.name, *_cells(use.use), free, verdict))
     rows.append(("Host", *_cells(fit.host), "", ""))

@@ -12,6 +12,7 @@ import pytest
 
 from rigpanel.cli import main
 from rigpanel.library.demo_model import write_demo_model
+from rigpanel.settings import MARGIN_MIB
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import MIB, UNKNOWN
 from tests.fit.made_architectures import llama_70b
@@ -166,7 +167,7 @@ def test_cards_that_llama_cpp_does_not_see(model: Path, fake_nvml: FakeRig) -> N
         fake_nvml.uuid(0),
         fake_nvml.uuid(1),
     ]
-    assert found["devices"][1]["free_mib"] == 24_576 - 20_000
+    assert found["devices"][1]["free_mib"] == 24_576 - 20_000 - MARGIN_MIB.default
 
 
 def test_memory_that_cannot_be_read_is_null_and_named(model: Path, fake_nvml: FakeRig) -> None:
