@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 from rigpanel.fit.estimate import Estimator, FitError
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.fit.result import Device
-from rigpanel.library.gguf_header import GgufHeader, read_header
-from tests.fit.made_architectures import ARCHITECTURES, Sizes, write
+from rigpanel.library.gguf_header import GgufHeader
+from tests.fit.made_architectures import ARCHITECTURES
 
 TWO_24_GB = (Device("GPU 0", None, 24100.0), Device("GPU 1", None, 24100.0))
-SMALL = Sizes(n_embd=128, n_layer=6, n_head=4, n_head_kv=2, head=32, n_ff=256, n_vocab=600)
-
-
-@pytest.fixture(scope="module")
-def headers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GgufHeader]:
-    folder = tmp_path_factory.mktemp("made")
-    return {name: read_header(write(folder / name, name, SMALL)) for name in ARCHITECTURES}
 
 
 def asked(header: GgufHeader, **changes: Any) -> LoadSettings:

@@ -4,7 +4,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +11,8 @@ from rigpanel.fit.command_line import cli_line, server_line
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.fit.recommend import Recommendation, recommend
 from rigpanel.fit.result import Device
-from rigpanel.library.gguf_header import GgufHeader, read_header
-from tests.fit.made_architectures import ARCHITECTURES, Sizes, write
+from rigpanel.library.gguf_header import GgufHeader
+from tests.fit.made_architectures import ARCHITECTURES
 
 
 def cards(*free_mib: float, bridged: bool = False) -> tuple[Device, ...]:
@@ -117,13 +116,6 @@ def test_the_lines_for_llama_cpp(article_model: GgufHeader) -> None:
         "llama-cli -m '/models/a b.gguf' -ngl 40 --split-mode layer --tensor-split 1,1 -c 8192 "
         "-ub 256 -fa off -ctk q8_0 -ctv q8_0"
     )
-
-
-@pytest.fixture(scope="module")
-def headers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, GgufHeader]:
-    folder = tmp_path_factory.mktemp("made")
-    small = Sizes(n_embd=128, n_layer=6, n_head=4, n_head_kv=2, head=32, n_ff=256, n_vocab=600)
-    return {name: read_header(write(folder / name, name, small)) for name in ARCHITECTURES}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
