@@ -4,6 +4,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,29 +67,27 @@ def test_the_formula_says_what_llama_cpp_says(
     assert (answer.host.layers, answer.host.output) == (4, True)
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("gemma3", {"n_ctx": 4096, "type_k": "q8_0", "type_v": "q8_0"}),
-        ("granitehybrid", {"n_ctx": 1000, "n_ubatch": 64}),
-        ("qwen3moe", {"flash_attn": "off"}),
-    ],
-)
+REAL: dict[str, dict[str, Any]] = {
+    "gemma3": {"n_ctx": 4096, "type_k": "q8_0", "type_v": "q8_0"},
+    "granitehybrid": {"n_ctx": 1000, "n_ubatch": 64},
+    "qwen3moe": {"flash_attn": "off"},
+}
+
+
 def test_a_dry_run_says_what_a_load_then_takes(
-    name: str, changes: dict[str, object], folder: Path
+    folder: Path, measured: dict[str, tuple[LoadSettings, Measured | EngineError]]
 ) -> None:
-    path = write(folder / f"{name}-real.gguf", name, SMALL)
-    settings = replace(
-        LoadSettings(model=path, use_mmap=False, flash_attn="on"),
-        **changes,  # type: ignore[arg-type]
-    )
-    measured, real = dry_run(settings), loaded(settings)
-    (use,) = real.devices
-    host = measured.host
-    assert measured.n_ctx == real.n_ctx
-    assert host.weights / MIB == pytest.approx(use.weights_mib, abs=0.02)
-    assert host.kv / MIB == pytest.approx(use.kv_mib, abs=0.02)
-    assert host.compute / MIB == pytest.approx(use.compute_mib, abs=0.03)
+    asked = [
+        replace(measured[name][0], use_mmap=False, **changes) for name, changes in REAL.items()
+    ]
+    for settings, answer in zip(asked, dry_runs(asked), strict=True):
+        assert isinstance(answer, Measured)
+        real = loaded(settings)
+        (use,) = real.devices
+        assert answer.n_ctx == real.n_ctx
+        assert answer.host.weights / MIB == pytest.approx(use.weights_mib, abs=0.02)
+        assert answer.host.kv / MIB == pytest.approx(use.kv_mib, abs=0.02)
+        assert answer.host.compute / MIB == pytest.approx(use.compute_mib, abs=0.03)
 
 
 def test_guessing_ahead_asks_for_more_logits(folder: Path) -> None:
@@ -169,13 +168,18 @@ def test_nothing_of_a_large_model_is_read_or_allocated(folder: Path) -> None:
 
 def test_what_is_refused_has_its_reason(folder: Path) -> None:
     path = write_demo_model(folder / "demo.gguf")
-    with pytest.raises(EngineError, match="needs flash attention"):
-        dry_run(LoadSettings(model=path, type_v="q8_0", flash_attn="off"))
-    with pytest.raises(EngineError, match="does not exist"):
-        dry_run(LoadSettings(model=folder / "none.gguf"))
     wrong = model_with(folder / "wrong.gguf", "llama.embedding_length", 96)
-    with pytest.raises(EngineError, match="invalid n_rot"):
-        dry_run(LoadSettings(model=wrong))
+    refused = dry_runs(
+        [
+            LoadSettings(model=path, type_v="q8_0", flash_attn="off"),
+            LoadSettings(model=folder / "none.gguf"),
+            LoadSettings(model=wrong),
+        ]
+    )
+    reasons = ("needs flash attention", "does not exist", "invalid n_rot")
+    for answer, reason in zip(refused, reasons, strict=True):
+        assert isinstance(answer, EngineError)
+        assert reason in str(answer)
 
 
 def test_a_file_that_ends_llama_cpp_ends_the_dry_run_only(folder: Path) -> None:

@@ -162,6 +162,17 @@ def test_a_folder_that_may_not_be_read_is_named(model: Path, home: Path) -> None
     assert [item.path.name for item in found.unreadable] == ["shut"]
 
 
+def test_a_folder_that_cannot_be_opened_is_named_and_the_rest_is_found(
+    model: Path, home: Path
+) -> None:
+    put(model, home / "mine/a.gguf")
+    (home / "endless").symlink_to("endless")
+    found = found_in(home, home / "endless", home / "mine")
+    assert listed(found) == [("a", "folder")]
+    (item,) = found.unreadable
+    assert (item.path, "symbolic links" in item.why) == (home / "endless", True)
+
+
 def test_a_header_is_read_once_until_its_file_changes(
     model: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
