@@ -142,7 +142,8 @@ def architecture_of(header: GgufHeader) -> Architecture:
     heads_kv = header.each_layer("attention.head_count_kv")
     if "attention.head_count_kv" not in header.values:
         heads_kv = heads
-    n_embd = header.number("embedding_length")
+    table = next((t.shape for t in header.tensors if t.name == "token_embd.weight"), (0, 0))
+    n_embd = header.number("embedding_length") or table[0]
     own = n_embd // heads[0] if heads and heads[0] else 0
     head_k = header.number("attention.key_length", own) if own else 0
     head_v = header.number("attention.value_length", own) if own else 0
@@ -172,7 +173,7 @@ def architecture_of(header: GgufHeader) -> Architecture:
     used = header.each_layer("expert_used_count")
     return Architecture(
         n_embd=n_embd,
-        n_vocab=header.n_vocab,
+        n_vocab=header.n_vocab or table[-1],
         layers=tuple(layers),
         window=window,
         keys_only=bool(

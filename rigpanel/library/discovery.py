@@ -12,7 +12,7 @@ from rigpanel.library.gguf_header import GgufHeader, read_header, shard_paths, s
 from rigpanel.library.gguf_reader import ModelFileError
 from rigpanel.library.header_cache import HeaderCache, stamp_of
 from rigpanel.library.ollama import ollama_models
-from rigpanel.library.places import HUGGING_FACE, JAN, OLLAMA, Place
+from rigpanel.library.places import JAN, OLLAMA, Place
 
 MAGIC = b"GGUF"
 MAX_DEPTH = 10
@@ -24,7 +24,8 @@ OTHER_KINDS = {
 """Endings of files that are not looked into."""
 NO_MODELS = {"mmproj", "adapter", "imatrix", "vocab", "controlvector"}
 """Values of `general.type` of files that are parts of a model or something else."""
-HUB_SNAPSHOTS = "snapshots"
+HUB_REPO, HUB_SNAPSHOTS = "models--", "snapshots"
+"""How Hugging Face names a repository's folder, and the one in it that has files by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +158,12 @@ class _Search:
                 path = Path(entry.path)
                 try:
                     if entry.is_dir():
-                        if depth < MAX_DEPTH and self._goes_into(place, entry.name, depth):
+                        if depth < MAX_DEPTH and _goes_into(folder, entry.name):
                             waiting.append((path, depth + 1))
                     elif entry.is_file() and self._may_be_model(path):
                         yield path
                 except OSError as error:
                     self._not_readable(path, error.strerror or "cannot be read")
-
-    @staticmethod
-    def _goes_into(place: Place, name: str, depth: int) -> bool:
-        if place.source == HUGGING_FACE and depth == 1:
-            return name == HUB_SNAPSHOTS  # What it links to lies in `blobs` under no name.
-        return not name.startswith(".")
 
     def _may_be_model(self, path: Path) -> bool:
         suffix = path.suffix.lower()
@@ -217,6 +212,12 @@ class _Search:
             known = _read(path)
         self._new[real] = (stamp, to_plain(known))
         return known
+
+
+def _goes_into(folder: Path, name: str) -> bool:
+    if folder.name.startswith(HUB_REPO):
+        return name == HUB_SNAPSHOTS  # What it links to lies in `blobs` under no name.
+    return not name.startswith(".")
 
 
 def _read(path: Path) -> _Known:

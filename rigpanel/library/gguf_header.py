@@ -3,12 +3,13 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from rigpanel.library.ggml_types import BLOCKS, FILE_TYPES
+from rigpanel.library.ggml_types import BLOCKS, FILE_TYPES, TYPE_NAMES
 from rigpanel.library.gguf_reader import (
     ARRAY,
     MIB,
@@ -264,7 +265,7 @@ def _from_shards(shards: list[_Shard]) -> GgufHeader:
         name=str(values.get("general.name") or first.path.stem),
         file_type=FILE_TYPES.get(file_type, f"type {file_type}")
         if isinstance(file_type, int)
-        else "unknown",
+        else _commonest_type(tensors),
         n_params=sum(tensor.n_elements for tensor in tensors),
         size_mib=sum(shard.size for shard in shards) / MIB,
         n_layer=min(_whole(own.get("block_count")), MAX_LAYERS),
@@ -275,6 +276,15 @@ def _from_shards(shards: list[_Shard]) -> GgufHeader:
         tensors=tensors,
         values=own,
     )
+
+
+def _commonest_type(tensors: tuple[TensorInfo, ...]) -> str:
+    """Return the name of the type that most of the weights are in."""
+    sizes: Counter[int] = Counter()
+    for tensor in tensors:
+        sizes[tensor.type] += tensor.n_bytes
+    kind = sizes.most_common(1)[0][0]
+    return TYPE_NAMES.get(kind, f"type {kind}")
 
 
 def _whole(value: object) -> int:

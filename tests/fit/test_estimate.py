@@ -209,6 +209,14 @@ def test_odd_hyper_parameters_are_reckoned_with_or_refused(
     assert fit.host.total_mib >= 0
 
 
+def test_without_a_vocabulary_the_table_says_how_many_tokens(
+    headers: dict[str, GgufHeader],
+) -> None:
+    header = headers["llama"]
+    bare = replace(header, n_vocab=0)
+    assert Estimator(bare).fit(asked(header), ()) == Estimator(header).fit(asked(header), ())
+
+
 def test_a_projector_is_told_as_one(headers: dict[str, GgufHeader]) -> None:
     with pytest.raises(FitError, match="is a projector"):
         Estimator(replace(headers["llama"], arch="clip"))

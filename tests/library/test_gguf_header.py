@@ -77,6 +77,12 @@ def test_a_model_in_several_files_is_read_as_one_from_any_of_them(tmp_path: Path
         read_header(tmp_path / "renamed.gguf")
 
 
+def test_a_file_that_names_no_type_is_told_by_its_weights(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "untyped.gguf"
+    path.write_bytes(model.read_bytes().replace(b"general.file_type", b"general.file_hype"))
+    assert read_header(path).file_type == "F16"
+
+
 def test_block_sizes_are_those_of_the_gguf_package() -> None:
     theirs = {int(kind): sizes for kind, sizes in gguf.GGML_QUANT_SIZES.items()}
     assert {kind: theirs[kind] for kind in BLOCKS} == BLOCKS
@@ -148,22 +154,21 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+lengths = st.sampled_from([2**63, 2**32, 2**31, 2**16, 1, 0, 2**64 - 1])
+pieces = st.binary(min_size=1, max_size=8) | st.builds(struct.pack, st.just("<Q"), lengths)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
-@given(data=st.data())
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 12_000), pieces), min_size=1, max_size=4),
+    cut=st.none() | st.integers(0, 60_000),
+)
 def test_a_damaged_header_is_read_or_refused(
-    whole: bytes, tmp_path: Path, data: st.DataObject
+    whole: bytes, tmp_path: Path, changes: list[tuple[int, bytes]], cut: int | None
 ) -> None:
     changed = bytearray(whole)
-    for _ in range(data.draw(st.integers(1, 4))):
-        at = data.draw(st.integers(0, 12_000))
-        new = data.draw(
-            st.binary(min_size=1, max_size=8)
-            | st.sampled_from([2**63, 2**32, 2**31, 0, 1, 2**64 - 1]).map(
-                lambda n: struct.pack("<Q", n)
-            )
-        )
+    for at, new in changes:
         changed[at : at + len(new)] = new
-    cut = data.draw(st.none() | st.integers(0, len(whole)))
     path = tmp_path / "damaged.gguf"
     path.write_bytes(changed[:cut])
     try:
