@@ -27,6 +27,8 @@ class Pass:
     n_ctx: int
     n_ubatch: int
     flash: bool
+    turned: bool = False
+    """Whether a quantized cache has queries, keys and values turned first."""
     n_outputs: int = 1
     """Tokens whose logits are asked for at once."""
 
@@ -66,7 +68,7 @@ def compute_bytes(
         if whole.positions and 0 in on:
             entry = graph.add(row, entry, _handed_over(graph, row, copies), inplace=True)
     masks = _inputs(whole, graph, inputs, copies)
-    step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm)
+    step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm, whole.turned)
     window = padded(min(padded(whole.n_ctx), whole.arch.window + whole.n_ubatch))
     layer_graph = LayerGraph(graph, step, masks, (padded(whole.n_ctx), window))
     _add_strays(whole, graph, on, copies)

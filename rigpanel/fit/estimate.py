@@ -20,6 +20,8 @@ INPUT_COPIES = 4
 OFFLOADED_BATCH = 32
 """From this many tokens on a card also works on layers in host memory, a matrix at a time."""
 SHARE_DIGITS = 3
+TURNED_BLOCK = 64
+"""Heads whose length is a multiple of it are turned before a quantized cache takes them."""
 QUANTIZED = {name for name in KV_TYPES if name.startswith("q")}
 
 
@@ -185,6 +187,7 @@ class Estimator:
             n_ctx=settings.n_ctx,
             n_ubatch=n_ubatch,
             flash=flash,
+            turned=settings.type_k in QUANTIZED and arch.layers[0].head_k % TURNED_BLOCK == 0,
             n_outputs=n_outputs,
         )
         compute = compute_bytes(

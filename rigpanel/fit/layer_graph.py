@@ -2,7 +2,7 @@
 """The operations of one layer, as far as their results take memory (llama-graph.cpp)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rigpanel.fit.architecture import Architecture, Layer
 from rigpanel.fit.graph import Graph
@@ -30,6 +30,8 @@ class Step:
     flash: bool
     layer_norm: bool
     """LayerNorm, which writes to a place of its own, in place of RMSNorm."""
+    turned: bool = False
+    """Whether queries, keys and values are turned (Hadamard) to suit a quantized cache."""
 
 
 class LayerGraph:
@@ -79,7 +81,7 @@ class LayerGraph:
             tokens = keep
         rest = LayerGraph(
             self._graph,
-            Step(self._step.arch, self._step.name, tokens, self._step.flash, self._step.layer_norm),
+            replace(self._step, tokens=tokens),
             self._masks,
             self._cells,
         )
@@ -154,6 +156,8 @@ class LayerGraph:
             query, kept = self._latent(shapes, layer, source)
         else:
             query, kept = self._queries(shapes, layer, source)
+            if self._step.turned:
+                query, kept = self._turn(layer, query, kept)
         for item in kept:
             self._graph.add(0, item)
         n_out = layer.n_head * layer.head_v
@@ -187,6 +191,11 @@ class LayerGraph:
         value = self._op(layer.n_v, source)
         key = self._op(layer.n_k, source)
         return query, (key, value)
+
+    def _turn(self, layer: Layer, query: int, kept: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        key, value = kept[0], kept[-1]
+        turned = self._op(layer.n_head * layer.head_k, query)
+        return turned, (self._op(layer.n_k, key), self._op(layer.n_v, value))
 
     def _latent(self, shapes: Shapes, layer: Layer, source: int) -> tuple[int, tuple[int, ...]]:
         """Add latent attention, whose cache keeps one compressed row for all heads."""
