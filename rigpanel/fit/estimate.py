@@ -132,6 +132,8 @@ class Estimator:
         weights = self._weights.by_device(placement, full.split_mode, shares)
         slices = Slices(self._header, self._arch, shares) if tensor_mode and devices else None
         copies = self._copies(full, devices)
+        # In split mode none llama.cpp knows of no other card.
+        helper = full.main_gpu if full.split_mode is SplitMode.NONE else 0
         uses = []
         for index, device in enumerate(devices):
             at = 0 if tensor_mode else index
@@ -141,7 +143,7 @@ class Estimator:
                 first=False,
                 output=placement.output == at and shares[index] > 0,
                 copies=copies,
-                helps=index == 0 and not device.lent,
+                helps=index == helper and not device.lent,
             )
             use = self._use(full, placement, place, weights[index], slices)
             uses.append(DeviceUse(device, use))

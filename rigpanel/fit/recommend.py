@@ -166,26 +166,49 @@ class _Search:
 
     def _fewer_layers(self) -> Recommendation | None:
         """Return settings with as many layers on the cards as fit, the rest in host memory."""
-        settings, why_cache = list(self._caches())[-1]
-        settings = replace(settings, split_mode=SplitMode.LAYER)
-        low, high, best = 1, self._n_layer, None
-        while low <= high:
-            middle = (low + high) // 2
-            tried = replace(settings, n_gpu_layers=middle)
-            fit = self._fit(tried) or self._balanced(tried)
-            if fit is not None:
-                best, low = fit, middle + 1
-            else:
-                high = middle - 1
+        best: Fit | None = None
+        why_cache: tuple[str, ...] = ()
+        for cached, _ in self._caches():
+            for spread in self._spreads(cached):
+                fit = self._most_layers(spread)
+                if fit is None or (best is not None and _on_cards(fit) <= _on_cards(best)):
+                    continue
+                if best is not None and fit.settings.type_k != best.settings.type_k:
+                    why_cache = (_why_more_layers(_on_cards(fit) - _on_cards(best)),)
+                best = fit
         if best is None:
             return None
-        on_cards = sum(use.use.layers for use in best.devices)
+        alone = best.settings.split_mode is SplitMode.NONE and len(self._devices) > 1
+        where = self._devices[best.settings.main_gpu].name + " alone" if alone else "the cards"
         why = (
-            f"{on_cards} of {self._n_layer} layers fit on the cards; the others run on the "
+            f"{_on_cards(best)} of {self._n_layer} layers fit on {where}; the others run on the "
             "processor, which is much slower. A smaller quantization or a smaller context fits "
             "more of them."
         )
         return Recommendation(best, (why, *why_cache))
+
+    def _spreads(self, settings: LoadSettings) -> Iterator[LoadSettings]:
+        """Yield layers over all cards, then over the roomiest: another may be full."""
+        yield replace(settings, split_mode=SplitMode.LAYER)
+        if len(self._devices) > 1:
+            usable = [device.usable_mib for device in self._devices]
+            roomiest = usable.index(max(usable))
+            yield replace(settings, split_mode=SplitMode.NONE, main_gpu=roomiest)
+
+    def _most_layers(self, settings: LoadSettings) -> Fit | None:
+        """Return the fit with the most layers on the cards, None where not one goes there."""
+        low, high, best = 1, self._n_layer, None
+        while low <= high:
+            middle = (low + high) // 2
+            tried = replace(settings, n_gpu_layers=middle)
+            fit = self._fit(tried)
+            if fit is None and settings.split_mode is SplitMode.LAYER:
+                fit = self._balanced(tried)
+            if fit is not None:
+                best, low = fit, middle + 1
+            else:
+                high = middle - 1
+        return best
 
     def _on_host(self) -> Recommendation | None:
         settings = replace(self._asked, n_gpu_layers=0)
@@ -221,6 +244,15 @@ def _why_smaller_cache(n_ctx: int) -> str:
         f"The KV cache is quantized to {SMALLER_CACHE}: at f16 a context of {n_ctx} does not fit "
         "beside the weights."
     )
+
+
+def _why_more_layers(count: int) -> str:
+    more = "1 more layer fits" if count == 1 else f"{count} more layers fit"
+    return f"The KV cache is quantized to {SMALLER_CACHE}: so {more} on the cards."
+
+
+def _on_cards(fit: Fit) -> int:
+    return sum(use.use.layers for use in fit.devices)
 
 
 def _counted(total: int, shares: Sequence[float]) -> list[int]:

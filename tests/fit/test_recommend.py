@@ -67,6 +67,23 @@ def test_one_card_too_small_takes_the_layers_that_fit(article_model: GgufHeader)
     assert recommend(article_model, more, cards(32000)) is not None
 
 
+def test_a_full_card_does_not_keep_layers_off_another(article_model: GgufHeader) -> None:
+    found = advice(article_model, cards(0, 24100))
+    assert (found.settings.split_mode, found.settings.main_gpu) == (SplitMode.NONE, 1)
+    full, free = found.fit.devices
+    assert full.use.total_mib == 0
+    assert free.use.layers > 40
+    assert "GPU 1 alone" in found.why[0]
+
+
+def test_a_cache_is_quantized_only_where_more_layers_fit_for_it(article_model: GgufHeader) -> None:
+    without = advice(article_model, cards(24000), n_ctx=4096)
+    assert without.settings.type_k == "f16"
+    with_it = advice(article_model, cards(24000), n_ctx=32768)
+    assert with_it.settings.type_k == "q8_0"
+    assert "more layers fit" in with_it.why[1]
+
+
 def test_layers_are_counted_out_so_that_no_card_overflows_while_another_has_room(
     article_model: GgufHeader,
 ) -> None:
