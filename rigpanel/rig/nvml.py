@@ -9,32 +9,11 @@ from typing import Any
 
 import pynvml
 
+from rigpanel.rig.back_off import BackOff
 from rigpanel.rig.host import HostReader
 from rigpanel.rig.nvml_calls import call, reason, sentence, text
 from rigpanel.rig.nvml_card import Handle, Peers, read_card
 from rigpanel.rig.readings import UNKNOWN_UUID, GpuSample, Missing, Reading, RigSnapshot
-
-FIRST_RETRY_S = 1.0
-LAST_RETRY_S = 30.0
-
-
-class _BackOff:
-    """When to try again: after 1 s, then twice as long each time, up to 30 s."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._wait_s = 0.0
-        self._next = 0.0
-
-    def due(self) -> bool:
-        return self._clock() >= self._next
-
-    def failed(self) -> None:
-        self._wait_s = min(max(self._wait_s * 2, FIRST_RETRY_S), LAST_RETRY_S)
-        self._next = self._clock() + self._wait_s
-
-    def succeeded(self) -> None:
-        self._wait_s = self._next = 0.0
 
 
 @dataclass(slots=True)
@@ -66,8 +45,8 @@ class NvmlSource:
         self._host = HostReader()
         self._open = False
         self._problem: pynvml.NVMLError | None = None
-        self._driver_retry = _BackOff(clock)
-        self._card_retry = _BackOff(clock)
+        self._driver_retry = BackOff(clock)
+        self._card_retry = BackOff(clock)
         self._cards: dict[str, _Card] = {}
         self._slow: dict[str, tuple[float, GpuSample]] = {}
         self._driver_version: Reading[str] = Missing.READ_FAILED

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import pynvml
 
 from rigpanel.rig.nvml_calls import call, call_struct, reason, text, value_of
@@ -19,6 +18,7 @@ from rigpanel.rig.readings import (
     PcieSample,
     Reading,
 )
+from rigpanel.rig.vitals import CardVitals
 
 Handle = Any
 """An nvmlDevice_t as the binding gives it."""
@@ -101,6 +101,35 @@ def read_card(
         pcie=_pcie(handle, None if kept is None else kept.pcie),
         nvlink=_nvlink(handle, peers),
         processes=_processes(handle) if kept is None else kept.processes,
+    )
+
+
+def read_vitals(
+    handle: Handle, *, index: int, uuid: str, name: Reading[str], bus_id: Reading[str]
+) -> CardVitals:
+    """Read what cooling a card needs, and no more: it is read every second, day and night."""
+    limits = call(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
+    default = call(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)
+    fans = _fans(handle)
+    return CardVitals(
+        index=index,
+        uuid=uuid,
+        name=name,
+        pci_bus_id=bus_id,
+        temperature_c=_temperature(handle),
+        slowdown_c=_threshold(handle, pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
+        power_draw_w=_watts(call(pynvml.nvmlDeviceGetPowerUsage, handle)),
+        power_limit_w=_power_limit(handle),
+        power_limit_min_w=limits if isinstance(limits, Missing) else _watts(int(limits[0])),
+        power_limit_max_w=limits if isinstance(limits, Missing) else _watts(int(limits[1])),
+        power_limit_default_w=_watts(default),
+        fans=fans,
+        targets_pct=()
+        if isinstance(fans, Missing)
+        else tuple(
+            _divided(_said(call(pynvml.nvmlDeviceGetTargetFanSpeed, handle, fan.fan)), 1)
+            for fan in fans
+        ),
     )
 
 
@@ -327,6 +356,8 @@ def _processes(handle: Handle) -> Reading[tuple[GpuProcess, ...]]:
 
 
 def _process_name(pid: int) -> Reading[str]:
+    import psutil  # here, because the fan helper reads cards without it
+
     try:
         return psutil.Process(pid).name()
     except psutil.AccessDenied:

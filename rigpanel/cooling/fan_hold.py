@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""One fan held by a curve: orders are given, read back, and given up where they must be."""
+
+import enum
+from collections import deque
+
+from rigpanel.cooling.controller import CoolingSample, Decision, DutyRange, FanController, Why
+from rigpanel.cooling.curve import FanCurve
+from rigpanel.rig.readings import FanSample, Missing, Reading
+from rigpanel.rig.vitals import CardVitals, CoolingControl
+
+DISOBEYED_TICKS = 3
+"""An order that shows no effect for so long is not obeyed."""
+FOREIGN_TICKS = 2
+DROPS_ALLOWED, DROPS_WITHIN_S = 3, 60.0
+"""A driver drops an order once; who takes the fan back again and again is another program."""
+RETRY_S = 30.0
+"""A fan that was given up because it did not obey is tried again after this."""
+
+
+class Holder(enum.Enum):
+    """Who has a fan."""
+
+    CURVE = "curve"
+    AUTO = "auto"
+    OTHER = "other"
+
+
+class _Look(enum.Enum):
+    """What a fan looks like beside what it was told."""
+
+    AS_TOLD = enum.auto()
+    FORGOT = enum.auto()
+    FOREIGN = enum.auto()
+
+
+def duty_range(fan: FanSample) -> DutyRange:
+    """Return the duties a fan takes; the usual range where the driver does not tell."""
+    low = 30 if isinstance(fan.min_duty_pct, Missing) else round(fan.min_duty_pct)
+    high = 100 if isinstance(fan.max_duty_pct, Missing) else round(fan.max_duty_pct)
+    return DutyRange(low, max(low, high))
+
+
+def release(control: CoolingControl, uuid: str, fan: int) -> Missing | None:
+    """Hand a fan to the card's own control, or blow at full where that fails.
+
+    Returns None once it is automatic, else why it is not; call again until it is.
+    """
+    failed = control.set_automatic(uuid, fan)
+    if failed is not None:
+        control.set_duty(uuid, fan, 100)
+    return failed
+
+
+class FanHold:
+    """Keeps one fan on its curve, and never in manual while the curve cannot be followed."""
+
+    def __init__(self, curve: FanCurve, duties: DutyRange, uuid: str, fan: int) -> None:
+        self.curve = curve
+        self.uuid = uuid
+        self.fan = fan
+        self.trouble: str | None = None
+        """Why the fan is not on its curve, a sentence for people."""
+        self.ordered: int | None = None
+        """The duty in force by our order; None while the card has the fan."""
+        self.refused: Missing | None = None
+        """Why the driver did not take the last order."""
+        self._given_up: Holder | None = None
+        self._retry_s: float | None = None
+        self._controller = FanController(curve, duties)
+        self._seen = False
+        self._odd_ticks = 0
+        self._drops: deque[float] = deque(maxlen=DROPS_ALLOWED + 1)
+        self._released = True
+
+    @property
+    def holder(self) -> Holder:
+        """Who has the fan now."""
+        if self._given_up is not None:
+            return self._given_up
+        return Holder.AUTO if self.trouble else Holder.CURVE
+
+    def step(
+        self,
+        control: CoolingControl,
+        vitals: CardVitals,
+        sample: FanSample | None,
+        target_pct: Reading[float],
+        now: float,
+    ) -> None:
+        """Follow the curve for one tick; `sample` is None where the fan could not be read."""
+        decision = self._controller.step(
+            CoolingSample(vitals.temperature_c, vitals.power_draw_w, vitals.slowdown_c), now
+        )
+        if self._given_up is not None:
+            self._take_back(decision, now)
+        look = _Look.AS_TOLD
+        if self._given_up is None and self.ordered is not None and sample is not None:
+            look = self._look(sample, target_pct, now)
+            self._judge(look, decision, told=target_pct, now=now)
+        if self._given_up is Holder.AUTO:
+            self._leave_to_card(control)
+        elif self._given_up is None and (look is not _Look.FOREIGN or _outranks(decision)):
+            self._act(control, decision, again=look is not _Look.AS_TOLD)
+
+    def forget_order(self) -> None:
+        """Order anew at the next tick, whatever was ordered: the driver may have forgotten."""
+        self.ordered = None
+        self._seen = False
+        self._odd_ticks = 0
+
+    def _act(self, control: CoolingControl, decision: Decision, *, again: bool) -> None:
+        if decision.duty_pct is None:
+            self.trouble = decision.trouble
+            self._leave_to_card(control)
+            return
+        self.trouble = None
+        if decision.duty_pct == self.ordered and not again:
+            return
+        failed = self.refused = control.set_duty(self.uuid, self.fan, decision.duty_pct)
+        if failed is None:
+            if decision.duty_pct != self.ordered:
+                self._seen = False
+            self.ordered, self._released = decision.duty_pct, False
+            return
+        self.trouble = f"the driver does not take a duty ({failed.value.replace('_', ' ')})"
+        self._leave_to_card(control)
+
+    def _leave_to_card(self, control: CoolingControl) -> None:
+        """Hand back, again at each tick until the driver has taken it."""
+        self.ordered = None
+        if self._released:
+            return
+        failed = release(control, self.uuid, self.fan)
+        self._released = failed is None
+        if failed is not None:
+            why = self.trouble or "its own control shall have it"
+            self.trouble = f"{why}, and it cannot be handed back ({failed.value.replace('_', ' ')})"
+
+    def _take_back(self, decision: Decision, now: float) -> None:
+        """Take a fan given up: from another program when critical, from a deaf one after a rest."""
+        hot = decision.why is Why.CRITICAL and self._given_up is Holder.OTHER
+        if hot or (self._retry_s is not None and now >= self._retry_s):
+            self._given_up = self._retry_s = None
+            self.forget_order()
+            self._drops.clear()
+
+    def _look(self, sample: FanSample, target_pct: Reading[float], now: float) -> _Look:
+        """Compare the fan with what it was told."""
+        if sample.policy == "auto":
+            self._odd_ticks += 1
+            if self._seen:
+                self._drops.append(now)
+            return _Look.FORGOT
+        # Where no target can be read, a duty on its way is not told from another's order.
+        if not isinstance(target_pct, Missing) and abs(target_pct - (self.ordered or 0)) > 1.0:
+            self._odd_ticks += 1
+            return _Look.FOREIGN if self._seen else _Look.FORGOT
+        self._seen, self._odd_ticks = True, 0
+        return _Look.AS_TOLD
+
+    def _judge(self, look: _Look, decision: Decision, *, told: Reading[float], now: float) -> None:
+        """Give the fan up where it does not obey, or where another program has it."""
+        recent = sum(1 for at in self._drops if now - at <= DROPS_WITHIN_S)
+        if not self._seen and self._odd_ticks >= DISOBEYED_TICKS:
+            self._give_up(Holder.AUTO, "the fan takes orders and does not follow them")
+            self._retry_s = now + RETRY_S
+        elif look is _Look.AS_TOLD or _outranks(decision):
+            return
+        elif recent > DROPS_ALLOWED:
+            self._give_up(Holder.AUTO, "another program hands the fan back to the card")
+        elif look is _Look.FOREIGN and self._odd_ticks >= FOREIGN_TICKS:
+            self._give_up(Holder.OTHER, f"another program set the fan to {told:g} %")
+
+    def _give_up(self, to: Holder, why: str) -> None:
+        self._given_up = to
+        self.trouble = why
+        self.ordered = None
+        self._released = to is Holder.OTHER
+
+
+def _outranks(decision: Decision) -> bool:
+    """Whether a decision is carried out whoever else wants the fan."""
+    return decision.why in {Why.CRITICAL, Why.BLIND}

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""`rigpanel-fand`: the fan helper, which runs as root and hands every fan back when it ends."""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rigpanel.cooling.guard import HUNG_S, NOT_STARTED, run_guarded
+
+STATE_DIR = Path("/var/lib/rigpanel")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the helper and return its exit status: 0 all fans handed back, 1 failed, 2 bad usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--restore-auto" in words:
+        from rigpanel.cooling import restore
+
+        return restore.main()
+    options = _parser().parse_args(words)
+    if options.suspend or options.resume:
+        return _announce_sleep(options.socket, going=options.suspend)
+    if os.geteuid() != 0:
+        _say(
+            "only root may set the fans of NVIDIA cards. Run `rigpanel setup-helper`, or start it "
+            "with sudo."
+        )
+        return 1
+    if os.environ.get("NOTIFY_SOCKET"):
+        return min(_run(options, _tell_systemd), 1)
+    return run_guarded(lambda beat: _run(options, lambda _word: beat()), options.hung_after)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rigpanel-fand",
+        description="Keep fan curves and power limits; hand every fan back at the end.",
+    )
+    parser.add_argument("--socket", metavar="PATH", help="the socket to serve")
+    parser.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        type=Path,
+        default=Path(os.environ.get("STATE_DIRECTORY") or STATE_DIR),
+        help=f"where curves are kept ({STATE_DIR})",
+    )
+    parser.add_argument("--restore-auto", action="store_true", help="hand every fan back, and exit")
+    parser.add_argument(
+        "--session-of",
+        metavar="UID",
+        type=int,
+        help="let this user set, and end once nobody who may is connected",
+    )
+    parser.add_argument("--suspend", action="store_true", help="tell it that the machine sleeps")
+    parser.add_argument("--resume", action="store_true", help="tell it that the machine woke")
+    parser.add_argument(
+        "--hung-after",
+        metavar="S",
+        type=float,
+        default=HUNG_S,
+        help="seconds without a tick after which it counts as hung",
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace, alive: Callable[[str], None]) -> int:
+    import logging
+
+    from rigpanel.cooling.authority import Authority
+    from rigpanel.cooling.hardware import open_control
+    from rigpanel.cooling.loop import CoolingLoop
+    from rigpanel.cooling.protocol import socket_path
+    from rigpanel.cooling.server import Server, ServerError
+    from rigpanel.cooling.service import CoolingService
+    from rigpanel.cooling.state import StateStore
+
+    logging.basicConfig(level=logging.INFO, format="rigpanel-fand: %(message)s")
+    service = CoolingService(CoolingLoop(open_control()), StateStore(options.state_dir))
+    server = Server(
+        socket_path(options.socket),
+        service,
+        Authority(options.session_of),
+        lambda: alive("WATCHDOG=1"),
+        options.session_of,
+    )
+    _stop_on_signals(server.stop, server.watch)
+    failed = True
+    try:
+        server.open()
+        try:
+            service.start()
+            alive("READY=1")
+            server.run()
+            failed = False
+        finally:
+            alive("STOPPING=1")
+            # Fans before all else: what comes after may fail.
+            problems = service.loop.hand_back_all()
+            for problem in problems:
+                _say(problem)
+            failed = failed or bool(problems)
+    except ServerError as error:
+        _say(str(error))
+        return NOT_STARTED
+    finally:
+        server.close()
+        service.loop.control.close()
+    return 1 if failed else 0
+
+
+def _stop_on_signals(
+    stop: Callable[[], None], watch: Callable[[int, Callable[[], None]], None]
+) -> None:
+    """End at SIGTERM, SIGINT and SIGHUP, also while waiting for clients."""
+    ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+
+    def drain() -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(ours, 64)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: stop())
+    watch(ours, drain)
+
+
+def _tell_systemd(word: str) -> None:
+    """Send systemd a word over its datagram socket; whether it listens is its own business."""
+    address = os.environ["NOTIFY_SOCKET"]
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.sendto(word.encode(), address)
+
+
+def _announce_sleep(path: str | None, *, going: bool) -> int:
+    """Tell the helper that the machine goes to sleep or wakes; hand back where none answers."""
+    from rigpanel.cooling.client import HelperClient, HelperError
+
+    try:
+        with HelperClient(path) as client:
+            client.ask("suspend" if going else "resume")
+    except HelperError as error:
+        if not going:
+            _say(str(error))
+            return 1
+        from rigpanel.cooling import restore
+
+        return restore.main()
+    return 0
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"rigpanel-fand: {sentence}\n")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""What the helper keeps over its restart: curves in force and power limits it has changed."""
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rigpanel.cooling.curve import CurveError, FanCurve, curve_as_json, curve_from_json
+from rigpanel.errors import RigpanelError
+
+FILE = "cooling.json"
+VERSION = 1
+MOST_BYTES = 1_000_000
+ALL_FANS = "all"
+
+
+class StateError(RigpanelError):
+    """The state cannot be kept or read; the text names the file and what to do."""
+
+
+@dataclass(slots=True)
+class KeptState:
+    """Curves by card and fan (None for every fan), and each changed card's limit from before."""
+
+    curves: dict[str, dict[int | None, FanCurve]] = field(default_factory=dict)
+    limit_before_w: dict[str, float] = field(default_factory=dict)
+
+
+class StateStore:
+    """One JSON file in a folder that only root writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+
+    def read(self) -> KeptState:
+        """Return what was kept, nothing where nothing was; raises StateError."""
+        try:
+            with self._path.open("rb") as file:
+                text = file.read(MOST_BYTES)
+            return _from_json(json.loads(text))
+        except FileNotFoundError:
+            return KeptState()
+        except (OSError, ValueError, TypeError, AttributeError, CurveError) as error:
+            raise StateError(
+                f"{self._path} cannot be used ({error}); the cards keep their own fan control. "
+                "Remove the file and set the curves again."
+            ) from error
+
+    def write(self, state: KeptState) -> None:
+        """Replace the file by a whole new one; raises StateError and leaves the old one."""
+        text = json.dumps(_as_json(state), indent=1) + "\n"
+        temporary: Path | None = None
+        try:
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=FILE)
+            temporary = Path(name)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+        except OSError as error:
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+            raise StateError(
+                f"{self._path} cannot be written ({error.strerror}), so this will not outlast the "
+                "helper. Make room on that disk and set it again."
+            ) from error
+
+
+def _as_json(state: KeptState) -> dict[str, Any]:
+    curves = {
+        uuid: {
+            ALL_FANS if fan is None else str(fan): curve_as_json(curve)
+            for fan, curve in by_fan.items()
+        }
+        for uuid, by_fan in state.curves.items()
+    }
+    return {"version": VERSION, "curves": curves, "limit_before_w": state.limit_before_w}
+
+
+def _from_json(value: Any) -> KeptState:
+    if value["version"] != VERSION:
+        raise ValueError(f"version {value['version']} is not known here")
+    curves = {
+        str(uuid): {
+            None if fan == ALL_FANS else int(fan): curve_from_json(curve)
+            for fan, curve in by_fan.items()
+        }
+        for uuid, by_fan in value["curves"].items()
+    }
+    limits = {str(uuid): float(watts) for uuid, watts in value["limit_before_w"].items()}
+    return KeptState(curves, limits)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Fans and power limits of the simulated rig, set as a real card's are."""
+
+from rigpanel.rig.readings import GpuSample, Missing
+from rigpanel.rig.simulated import LIMIT_W, MAX_DUTY_PCT, MIN_DUTY_PCT, SimulatedRig
+from rigpanel.rig.vitals import CardVitals
+
+
+class SimulatedControl:
+    """The simulated rig's cards, to be read and set."""
+
+    simulated = True
+    problem = None
+
+    def __init__(self, rig: SimulatedRig | None = None) -> None:
+        self._rig = rig or SimulatedRig()
+        self._told_pct: dict[str, float] = {}
+        self._uuids: list[str] = []
+
+    def read(self) -> tuple[CardVitals, ...]:
+        """Read every card once."""
+        return self.vitals(self._rig.read().cards)
+
+    def vitals(self, cards: tuple[GpuSample, ...]) -> tuple[CardVitals, ...]:
+        """Return what cooling needs of cards already read."""
+        self._uuids = [card.uuid for card in cards]
+        return tuple(self._vitals(card) for card in cards)
+
+    def restart(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def set_duty(self, uuid: str, fan: int, duty_pct: int) -> Missing | None:  # noqa: ARG002
+        """Hold a card's fans, which turn together here."""
+        if uuid not in self._uuids:
+            return Missing.GPU_LOST
+        self._told_pct[uuid] = min(max(float(duty_pct), MIN_DUTY_PCT), MAX_DUTY_PCT)
+        self._rig.set_duty(self._uuids.index(uuid), self._told_pct[uuid])
+        return None
+
+    def set_automatic(self, uuid: str, fan: int) -> Missing | None:  # noqa: ARG002
+        """Hand a card's fans back."""
+        if uuid not in self._uuids:
+            return Missing.GPU_LOST
+        self._told_pct.pop(uuid, None)
+        self._rig.set_duty(self._uuids.index(uuid), None)
+        return None
+
+    def set_power_limit(self, uuid: str, watts: float) -> Missing | None:  # noqa: ARG002
+        """Refuse: the simulated cards have one limit."""
+        return Missing.NOT_SUPPORTED
+
+    def _vitals(self, card: GpuSample) -> CardVitals:
+        fans = () if isinstance(card.fans, Missing) else card.fans
+        return CardVitals(
+            index=card.index,
+            uuid=card.uuid,
+            name=card.name,
+            pci_bus_id=card.pci_bus_id,
+            temperature_c=card.temperature_c,
+            slowdown_c=card.slowdown_c,
+            power_draw_w=card.power_draw_w,
+            power_limit_w=card.power_limit_w,
+            power_limit_min_w=card.power_limit_min_w,
+            power_limit_max_w=card.power_limit_max_w,
+            power_limit_default_w=LIMIT_W,
+            fans=card.fans,
+            targets_pct=tuple(self._told_pct.get(card.uuid, fan.duty_pct) for fan in fans),
+        )
