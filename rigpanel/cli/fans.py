@@ -137,24 +137,30 @@ def _read(options: argparse.Namespace) -> tuple[dict[str, Any], str | None]:
         cards = bare_cards(source.read())
     finally:
         source.close()
-    return _shown(helper, {"gpus": cards}), source.problem
+    why = source.missing
+    told = {"gpus": cards, "driver_missing": None if why is None else why.value}
+    return _shown(helper, told), source.problem
 
 
 def _shown(helper: str, status: Mapping[str, Any]) -> dict[str, Any]:
     """Return the shape of `fans --json`, without what else the helper tells."""
+    simulated = {"simulated": True} if status.get("simulated") else {}
+    if status.get("driver_missing") and not status["gpus"]:
+        missing = {"gpus": status["driver_missing"]}
+        return {**simulated, "helper": helper, "gpus": None, "missing": missing}
     gpus = []
     for card in status["gpus"]:
         missing = {name: why for name, why in card["missing"].items() if name in CARD_KEYS}
         shown = {name: card[name] for name in CARD_KEYS}
         gpus.append(shown | ({"missing": missing} if missing else {}))
-    simulated = {"simulated": True} if status.get("simulated") else {}
     return {**simulated, "helper": helper, "gpus": gpus}
 
 
 def as_table(shown: Mapping[str, Any]) -> str:
     """Return the fans as an aligned table for people."""
-    rows = [HEADINGS]
-    for card in shown["gpus"]:
+    rows: list[tuple[str, ...]] = [HEADINGS]
+    cards = shown["gpus"] or ()
+    for card in cards:
         rows += [_row(card, fan) for fan in card["fans"] or ()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
@@ -164,7 +170,7 @@ def as_table(shown: Mapping[str, Any]) -> str:
         lines.insert(0, "Simulated rig: nothing here is measured.")
     lines += [
         f"GPU {card['index']}: not on its curve: {card['failsafe']}"
-        for card in shown["gpus"]
+        for card in cards
         if card["failsafe"]
     ]
     lines.append(f"Helper  {shown['helper'].replace('_', ' ')}")
@@ -187,7 +193,7 @@ def _row(card: Mapping[str, Any], fan: Mapping[str, Any]) -> tuple[str, ...]:
         word("duty_pct"),
         word("target_pct"),
         word("rpm", ""),
-        f"{word('min_duty_pct', '')}–{word('max_duty_pct')}",
+        f"{word('min_duty_pct', '')} to {word('max_duty_pct')}",
         word("held_by"),
         "-" if fan["curve"] is None else points_as_text(tuple(map(tuple, fan["curve"]))),
     )

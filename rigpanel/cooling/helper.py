@@ -157,3 +157,7 @@ def _announce_sleep(path: str | None, *, going: bool) -> int:
 
 def _say(sentence: str) -> None:
     sys.stderr.write(f"rigpanel-fand: {sentence}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -153,6 +153,11 @@ class CoolingLoop:
         for vitals in self.vitals:
             self._meet(vitals)
 
+    def read_again(self) -> None:
+        """Read every card, though that was just done: something was set."""
+        self._read_at_s = None
+        self.read()
+
     def hand_back_all(self) -> list[str]:
         """Hand every fan of every card back, and return a sentence for each that stays."""
         self._curves.clear()
@@ -180,7 +185,7 @@ class CoolingLoop:
                     continue
                 self._releasing.add(key)
                 problems.append(_stays(vitals, fan, failed))
-        self._read_at_s = None
+        self.read_again()
         return problems
 
     def suspend(self) -> None:

@@ -107,9 +107,8 @@ class CoolingService:
                 f"GPU {vitals.index} has no fan {order.fan}; it has {', '.join(map(str, fans))}."
             )
         before = self.loop.curves(order.uuid)
-        after = (
-            {order.fan: order.curve} if order.fan is None else {**before, order.fan: order.curve}
-        )
+        after: dict[int | None, FanCurve] = {} if order.fan is None else dict(before)
+        after[order.fan] = order.curve
         trial = self._trials.get(order.uuid)
         self.loop.set_curves(order.uuid, after)
         self.loop.tick()
@@ -257,9 +256,8 @@ class CoolingService:
         failed = self.loop.control.set_power_limit(vitals.uuid, watts)
         if failed is not None:
             raise CoolingError(_refused(vitals, failed, "power limit"))
-        read = next(
-            (card for card in self.loop.control.read() if card.uuid == vitals.uuid), vitals
-        ).power_limit_w
+        self.loop.read_again()
+        read = (self.loop.card(vitals.uuid) or vitals).power_limit_w
         if isinstance(read, Missing) or abs(read - watts) > LIMIT_TOLERANCE_W:
             said = "nothing" if isinstance(read, Missing) else f"{read:g} W"
             raise CoolingError(

@@ -20,6 +20,7 @@ def status(
     return {
         "simulated": loop.control.simulated,
         "driver_problem": loop.control.problem,
+        "driver_missing": None if loop.control.missing is None else loop.control.missing.value,
         "gpus": [
             _held_card(loop, vitals, trials_left_s.get(vitals.uuid), kept) for vitals in loop.vitals
         ],

@@ -50,6 +50,6 @@ def find_card(cards: Sequence[N], wanted: str) -> N:
 
 def _same_bus(word: str, bus_id: Reading[str]) -> bool:
     """Whether a bus id is meant that was written with a shorter domain, or with none."""
-    return (
-        isinstance(bus_id, str) and ":" in word and bus_id.lower().lstrip("0:") == word.lstrip("0:")
-    )
+    if not isinstance(bus_id, str) or ":" not in word:
+        return False
+    return bus_id.lower().lstrip("0:") == word.lstrip("0:")

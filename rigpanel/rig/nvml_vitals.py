@@ -9,7 +9,7 @@ from typing import Any
 import pynvml
 
 from rigpanel.rig.back_off import BackOff
-from rigpanel.rig.nvml_calls import call, sentence, text
+from rigpanel.rig.nvml_calls import call, reason, sentence, text
 from rigpanel.rig.nvml_card import Handle, read_vitals
 from rigpanel.rig.readings import Missing, Reading
 from rigpanel.rig.vitals import CardVitals
@@ -43,6 +43,11 @@ class NvmlVitals:
     def problem(self) -> str | None:
         """What is wrong with the driver as a whole, and what to do."""
         return None if self._problem is None else sentence(self._problem)
+
+    @property
+    def missing(self) -> Missing | None:
+        """Why no card can be listed, None where they can."""
+        return None if self._problem is None else reason(self._problem)
 
     def read(self) -> tuple[CardVitals, ...]:
         """Read every card; a lost one stays in the list, and is looked for by its UUID."""

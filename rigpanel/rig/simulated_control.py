@@ -11,6 +11,7 @@ class SimulatedControl:
 
     simulated = True
     problem = None
+    missing = None
 
     def __init__(self, rig: SimulatedRig | None = None) -> None:
         self._rig = rig or SimulatedRig()

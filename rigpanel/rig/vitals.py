@@ -49,6 +49,11 @@ class CoolingControl(Protocol):
         """What is wrong with the driver as a whole and what to do, a sentence, or None."""
         ...
 
+    @property
+    def missing(self) -> Missing | None:
+        """Why no card can be listed, None where they can."""
+        ...
+
     def read(self) -> tuple[CardVitals, ...]:
         """Read every card once; never raises for hardware or driver."""
         ...

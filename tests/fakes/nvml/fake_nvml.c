@@ -490,6 +490,10 @@ static Status note(const char *function, const Card *card, int fan, int value, S
   return status;
 }
 
+static int may_set(void) {
+  return state->setters_allowed && (!state->root_only || geteuid() == 0);
+}
+
 static void turn(Fan *fan, unsigned manual, unsigned duty) {
   if (fan->deaf) return;
   fan->manual = manual;
@@ -500,7 +504,7 @@ static void turn(Fan *fan, unsigned manual, unsigned duty) {
 #define ORDER(device, number, value) \
   Card *card = NULL; \
   Status order = enter(__func__, device, &card); \
-  if (order == OK && !state->setters_allowed) order = NO_PERMISSION; \
+  if (order == OK && !may_set()) order = NO_PERMISSION; \
   if (order == OK && card->fan_count <= 0) order = NOT_SUPPORTED; \
   if (order == OK && (number) >= (unsigned)card->fan_count) order = INVALID; \
   if (order != OK) return card ? note(__func__, card, (int)(number), (int)(value), order) : order; \
@@ -532,7 +536,7 @@ Status nvmlDeviceSetPowerManagementLimit(Device device, unsigned limit_mw) {
   Card *card = NULL;
   Status status = enter(__func__, device, &card);
   if (!card) return status;
-  if (status == OK && !state->setters_allowed) status = NO_PERMISSION;
+  if (status == OK && !may_set()) status = NO_PERMISSION;
   if (status == OK && (limit_mw < card->limit_min_mw || limit_mw > card->limit_max_mw))
     status = INVALID;
   if (status == OK) card->limit_mw = limit_mw;

@@ -147,6 +147,8 @@ class State(ctypes.Structure):
     init_error: I32
     card_count: I32
     setters_allowed: I32
+    root_only: I32
+    """1 refuses setters to every process that is not root's, as drivers do."""
     range_unchecked: I32
     """Takes a duty out of range without an error, as some drivers did."""
     slow_ms: U32

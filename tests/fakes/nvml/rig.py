@@ -168,6 +168,26 @@ class FakeRig:
         counters = self.state.counters[: self.state.counter_count]
         return sum(c.calls for c in counters if c.function == function.encode())
 
+    def reload_driver(self) -> None:
+        """Have the driver be taken out and put in again: handles die, fans are the cards' own."""
+        for index in range(self.state.card_count):
+            card = self.card(index)
+            card.times_lost += 1
+            card.limit_mw = card.limit_default_mw
+            for fan in card.fans[: max(card.fan_count, 0)]:
+                fan.manual = 0
+                fan.duty_pct = fan.target_pct = fan.auto_pct
+
+    @property
+    def manual_fans(self) -> list[tuple[int, int]]:
+        """Every fan that no card's own control has, as card and fan."""
+        return [
+            (index, number)
+            for index in range(self.state.card_count)
+            for number in range(max(self.card(index).fan_count, 0))
+            if self.card(index).fans[number].manual
+        ]
+
     @property
     def orders(self) -> Sequence[Order]:
         """Every setter call since the file was made, the refused ones too."""

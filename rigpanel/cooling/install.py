@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""Puts the fan helper where only root writes, as one file and a service, and takes it away."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rigpanel import errors, paths
+from rigpanel.cooling import restore
+from rigpanel.cooling.client import HelperClient, HelperError
+
+FILES = "helper"
+UNITS = ("rigpanel-fand.service", "rigpanel-fand-sleep.service")
+POLICY = "io.github.rigpanel.fand.policy"
+ARCHIVE, RESTORE = "rigpanel-fand.pyz", "restore-fans.py"
+UNIT_PYTHON = "/usr/bin/python3"
+LEAST_PYTHON = (3, 11)
+MAIN = "import sys\nfrom rigpanel.cooling.helper import main\nsys.exit(main())\n"
+RIG_MODULES = (
+    "__init__",
+    "as_json",
+    "back_off",
+    "nvml_calls",
+    "nvml_card",
+    "nvml_control",
+    "nvml_vitals",
+    "readings",
+    "source",
+    "vitals",
+)
+"""What of `rig` the helper needs: no psutil, no numpy."""
+
+
+class InstallError(errors.RigpanelError):
+    """The helper cannot be installed or started; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything goes, under `root` (another folder than / in a package or a test)."""
+
+    root: Path = Path("/")
+
+    @property
+    def library(self) -> Path:
+        """Folder of the helper's code."""
+        return self.root / "usr/local/lib/rigpanel"
+
+    @property
+    def units(self) -> Path:
+        """Folder of systemd's units."""
+        return self.root / "etc/systemd/system"
+
+    @property
+    def policy(self) -> Path:
+        """Polkit's description of the right to set."""
+        return self.root / "usr/share/polkit-1/actions" / POLICY
+
+    @property
+    def state(self) -> Path:
+        """Folder of the curves kept."""
+        return self.root / "var/lib/rigpanel"
+
+
+def runs_systemd() -> bool:
+    """Whether this system was started by systemd."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def build_archive(out: Path) -> None:
+    """Write the helper and the NVML binding into one file that Python runs by itself."""
+    package = Path(errors.__file__).parent
+    binding = importlib.util.find_spec("pynvml")
+    if binding is None or binding.origin is None:
+        raise InstallError("The Python package nvidia-ml-py is missing: install rigpanel anew.")
+    modules = [package / "__init__.py", package / "errors.py"]
+    modules += [package / "rig" / f"{name}.py" for name in RIG_MODULES]
+    modules += [
+        file for file in sorted((package / "cooling").glob("*.py")) if file.stem != "install"
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=out.parent)
+    with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("__main__.py", MAIN)
+        archive.write(binding.origin, "pynvml.py")
+        for module in modules:
+            archive.write(module, str(Path("rigpanel") / module.relative_to(package)))
+    Path(name).chmod(0o644)
+    Path(name).replace(out)
+
+
+def system_python() -> str:
+    """Return a Python that only root can change; raises InstallError where there is none."""
+    mine = str(Path(sys.executable).resolve())
+    for candidate in (
+        UNIT_PYTHON,
+        mine,
+        *(f"/usr/bin/python3.{minor}" for minor in range(20, 10, -1)),
+    ):
+        if _only_roots(Path(candidate)) and _version(candidate) >= LEAST_PYTHON:
+            return candidate
+    raise InstallError(
+        "The helper runs as root, so it needs a Python 3.11 or newer that belongs to root. Install "
+        "your distribution's python3."
+    )
+
+
+def install(places: Places) -> None:
+    """Write every file; raises InstallError. systemd is told by `enable`."""
+    python = system_python()
+    try:
+        build_archive(places.library / ARCHIVE)
+        _put(places.library / RESTORE, Path(restore.__file__).read_text(encoding="utf-8"))
+        for unit in UNITS:
+            text = _shipped(unit).read_text(encoding="utf-8")
+            _put(places.units / unit, text.replace(UNIT_PYTHON, python))
+        _put(places.policy, _shipped(POLICY).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InstallError(f"{error.filename} cannot be written ({error.strerror}).") from error
+
+
+def enable() -> None:
+    """Have systemd start the helper now and at every boot; raises InstallError."""
+    if shutil.which("groupadd"):
+        _run("groupadd", "--system", "--force", "rigpanel")
+    _run("systemctl", "daemon-reload")
+    _run("systemctl", "enable", *UNITS)
+    _run("systemctl", "restart", UNITS[0])
+
+
+def remove(places: Places, socket: str | None = None) -> None:
+    """Take everything back: power limits, fans, service, files, and the curves kept."""
+    with contextlib.suppress(HelperError), HelperClient(socket) as client:
+        client.ask("reset_power_limits")
+        client.ask("auto")
+    if places.root == Path("/") and runs_systemd():
+        for command in (("disable", "--now", *UNITS), ("daemon-reload",)):
+            with contextlib.suppress(InstallError):
+                _run("systemctl", *command)
+    with contextlib.suppress(OSError):
+        restore.main()
+    for file in (*(places.units / unit for unit in UNITS), places.policy):
+        file.unlink(missing_ok=True)
+    for folder in (places.library, places.state):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def session_command() -> list[str]:
+    """Return the command that runs the helper until this user's panel is gone.
+
+    Raises InstallError where nothing can ask for the right.
+    """
+    archive = paths.cache_dir() / ARCHIVE
+    build_archive(archive)
+    command = [system_python(), "-IS", str(archive), "--session-of", str(os.getuid())]
+    return [*as_root(), *command]
+
+
+def as_root() -> list[str]:
+    """Return what goes before a command to run it as root; raises InstallError."""
+    if os.geteuid() == 0:
+        return []
+    graphical = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    for asker in ("pkexec", "sudo") if graphical else ("sudo", "pkexec"):
+        found = shutil.which(asker)
+        if found:
+            return [found]
+    raise InstallError("Neither pkexec nor sudo is here to ask for the right: run this as root.")
+
+
+def _shipped(name: str) -> Path:
+    """Return a file that came with rigpanel, from an installed wheel or from a checkout."""
+    package = Path(errors.__file__).parent
+    installed = package / FILES / name
+    return installed if installed.exists() else package.parent / "packaging" / FILES / name
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o644)
+
+
+def _only_roots(file: Path) -> bool:
+    """Whether a file and every folder above it are root's, and nobody else may write them."""
+    try:
+        real = file.resolve(strict=True)
+        states = [part.stat() for part in (real, *real.parents)]
+    except OSError:
+        return False
+    return all(
+        state.st_uid == 0 and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for state in states
+    )
+
+
+def _version(python: str) -> tuple[int, ...]:
+    script = "import sys; print(*sys.version_info[:2])"
+    done = subprocess.run(
+        [python, "-IS", "-c", script], capture_output=True, text=True, timeout=10, check=False
+    )
+    return tuple(map(int, done.stdout.split())) if done.returncode == 0 else (0,)
+
+
+def _run(*command: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InstallError(f"`{' '.join(command)}` cannot be run ({error}).") from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise InstallError(f"`{' '.join(command)}` failed: {said[-1] if said else 'no word why'}.")
