@@ -2,6 +2,7 @@
 """Asks the fan helper things over its socket."""
 
 import socket
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from rigpanel.errors import RigpanelError
 ANSWER_S = 5.0
 ASKED_S = 130.0
 """Patience with an order for which polkit may be showing a dialog."""
+DOES_NOT_ANSWER = "The fan helper does not answer. `systemctl status rigpanel-fand` says more."
 LONGEST_ANSWER = 4 * 1024 * 1024
 
 
@@ -36,12 +38,15 @@ class HelperClient:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(ANSWER_S)
         try:
-            self._socket.connect(str(self._path))
+            self._connect()
         except PermissionError as error:
             self._socket.close()
             raise NoPermissionError(
                 f"This user may not connect to the fan helper ({self._path})."
             ) from error
+        except (BlockingIOError, TimeoutError) as error:
+            self._socket.close()
+            raise HelperError(DOES_NOT_ANSWER) from error
         except OSError as error:
             self._socket.close()
             raise NotRunningError(
@@ -74,9 +79,7 @@ class HelperClient:
         except ProtocolError as error:
             raise HelperError(str(error)) from error
         except TimeoutError as error:
-            raise HelperError(
-                "The fan helper does not answer. `systemctl status rigpanel-fand` says more."
-            ) from error
+            raise HelperError(DOES_NOT_ANSWER) from error
         except OSError as error:
             raise NotRunningError(
                 "The fan helper ended while it was asked. `systemctl status rigpanel-fand` says "
@@ -90,6 +93,19 @@ class HelperClient:
                 else HelperError(why)
             )
         return answer
+
+    def _connect(self) -> None:
+        """Connect; a queue at the helper's door that is full for a moment is waited for."""
+        until_s = time.monotonic() + ANSWER_S
+        while True:
+            try:
+                self._socket.connect(str(self._path))
+            except BlockingIOError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
     def _line(self) -> bytes:
         while b"\n" not in self._received:

@@ -64,6 +64,7 @@ class CoolingLoop:
         self._releasing: set[tuple[str, int]] = set()
         self._met: set[str] = set()
         self._vitals: dict[str, CardVitals] = {}
+        self._starts = 0
         self._read_at_s: float | None = None
         self._asleep_since_s: float | None = None
         self._wait_until_s: float | None = None
@@ -146,6 +147,10 @@ class CoolingLoop:
         before = self._vitals
         self._vitals = {vitals.uuid: vitals for vitals in self.control.read()}
         self._read_at_s = now
+        if self.control.starts != self._starts:
+            self._starts = self.control.starts
+            for hold in self._holds.values():
+                hold.forget_order()
         self._rose_fast = any(
             _rise_c(before.get(uuid), vitals) >= FAST_RISE_C
             for uuid, vitals in self._vitals.items()
@@ -223,8 +228,6 @@ class CoolingLoop:
             return True
         self._wait_until_s = None
         self.control.restart()
-        for hold in self._holds.values():
-            hold.forget_order()
         self.woke = True
         return False
 

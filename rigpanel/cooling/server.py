@@ -36,7 +36,7 @@ LINES_A_TURN = 4
 HALF_A_LINE_S = 10.0
 LEASE_S = 10.0
 """A client that holds a lease is gone when it has said nothing for so long."""
-LOCK_PATIENCE_S = 4.0
+LOCK_PATIENCE_S = 2.0
 SESSION_IDLE_S = 60.0
 """A helper for one user's session ends when that user has not been connected for so long."""
 
@@ -100,7 +100,7 @@ class Server:
                 self._path.unlink()
             self._listener.bind(str(self._path))
             self._path.chmod(0o666)
-            self._listener.listen(128)
+            self._listener.listen(512)
         except OSError as error:
             raise ServerError(f"The socket {self._path} cannot be made ({error}).") from error
         self._listener.setblocking(False)
@@ -164,7 +164,7 @@ class Server:
                 return
 
     def _accept(self, _mask: int) -> None:
-        for _ in range(16):
+        for _ in range(64):
             try:
                 connection, _ = self._listener.accept()
             except (BlockingIOError, ConnectionError):

@@ -11,7 +11,7 @@ import pynvml
 from rigpanel.rig.back_off import BackOff
 from rigpanel.rig.nvml_calls import call, reason, sentence, text
 from rigpanel.rig.nvml_card import Handle, read_vitals
-from rigpanel.rig.readings import Missing, Reading
+from rigpanel.rig.readings import UNKNOWN_UUID, Missing, Reading
 from rigpanel.rig.vitals import CardVitals
 
 
@@ -34,6 +34,7 @@ class NvmlVitals:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.starts = 0
         self._open = False
         self._problem: pynvml.NVMLError | None = None
         self._retry = BackOff(clock)
@@ -72,10 +73,7 @@ class NvmlVitals:
             call(pynvml.nvmlShutdown)
 
     def _any_lost(self) -> bool:
-        return any(
-            card.vitals is None or isinstance(card.vitals.temperature_c, Missing)
-            for card in self.cards.values()
-        )
+        return any(_is_lost(card) for card in self.cards.values())
 
     def _start(self) -> None:
         """Start NVML anew and list its cards; those no longer listed keep their place."""
@@ -84,6 +82,7 @@ class NvmlVitals:
         try:
             pynvml.nvmlInit()
             self._open = True
+            self.starts += 1
             count = pynvml.nvmlDeviceGetCount()
         except pynvml.NVMLError as error:
             self._problem = error
@@ -92,11 +91,13 @@ class NvmlVitals:
         self._problem = None
         for index in range(count):
             handle = call(pynvml.nvmlDeviceGetHandleByIndex, index)
-            uuid = (
-                handle
-                if isinstance(handle, Missing)
-                else text(call(pynvml.nvmlDeviceGetUUID, handle))
-            )
+            unknown = f"{UNKNOWN_UUID}{index}"
+            if isinstance(handle, Missing):
+                if all(card.index != index for card in self.cards.values()):
+                    self.cards[unknown] = Card(index, unknown, None, handle, handle)
+                continue
+            self.cards.pop(unknown, None)
+            uuid = text(call(pynvml.nvmlDeviceGetUUID, handle))
             if isinstance(uuid, Missing):
                 continue
             pci = call(pynvml.nvmlDeviceGetPciInfo, handle)
@@ -116,6 +117,14 @@ class NvmlVitals:
                 card.handle, index=card.index, uuid=card.uuid, name=card.name, bus_id=card.bus_id
             )
         return card.vitals
+
+
+def _is_lost(card: Card) -> bool:
+    """Whether a card no longer answers; one that only lacks a sensor does."""
+    if card.handle is None or card.vitals is None:
+        return True
+    vital = {card.vitals.temperature_c, card.vitals.power_draw_w}
+    return vital <= {Missing.GPU_LOST, Missing.READ_FAILED}
 
 
 def _blank(card: Card) -> CardVitals:

@@ -12,6 +12,7 @@ class SimulatedControl:
     simulated = True
     problem = None
     missing = None
+    starts = 1
 
     def __init__(self, rig: SimulatedRig | None = None) -> None:
         self._rig = rig or SimulatedRig()

@@ -54,6 +54,11 @@ class CoolingControl(Protocol):
         """Why no card can be listed, None where they can."""
         ...
 
+    @property
+    def starts(self) -> int:
+        """How often the driver was started: what was ordered before may be forgotten since."""
+        ...
+
     def read(self) -> tuple[CardVitals, ...]:
         """Read every card once; never raises for hardware or driver."""
         ...

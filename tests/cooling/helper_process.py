@@ -53,7 +53,7 @@ class RunningHelper:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=before,
+                preexec_fn=before,  # noqa: PLW1509 - tests of this start no threads
             )
 
     def ready(self) -> "RunningHelper":

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""Drivers that forget, fans that do not obey, and other programs that want the same fans."""
+
+import ctypes
+from collections.abc import Iterator
+
+import pynvml
+import pytest
+
+from rigpanel.cooling.curve import FanCurve
+from rigpanel.cooling.fan_hold import Holder
+from rigpanel.cooling.loop import CoolingLoop
+from rigpanel.rig.nvml_control import NvmlControl
+from tests.fakes.nvml import FakeRig
+from tests.fakes.nvml.rig import UNKNOWN, VARIABLE
+
+CURVE = FanCurve(((40, 30), (60, 50), (75, 80), (84, 100)))
+
+
+class Watched:
+    """The loop over the fake driver in this process, a second at a time."""
+
+    def __init__(self, rig: FakeRig) -> None:
+        self.rig = rig
+        self.now = 100.0
+        self.apart_s = 0.0
+        self.loop = CoolingLoop(
+            NvmlControl(lambda: self.now), lambda: self.now, lambda: self.now + self.apart_s
+        )
+        self.loop.hand_back_all()
+
+    def hold(self, card: int = 0) -> None:
+        self.loop.set_curves(self.rig.uuid(card), {None: CURVE})
+        self.tick()
+
+    def tick(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.now += 1.0
+            self.loop.tick()
+
+    def duty(self, card: int = 0, fan: int = 0) -> int:
+        return int(self.rig.card(card).fans[fan].duty_pct)
+
+    def foreign(self, duty: int, fan: int = 0) -> None:
+        """Set a fan as another program would."""
+        state = self.rig.card(0).fans[fan]
+        state.manual, state.duty_pct, state.target_pct = 1, duty, duty
+
+    def holder(self, fan: int = 0) -> Holder:
+        hold = self.loop.hold(self.rig.uuid(0), fan)
+        assert hold is not None
+        return hold.holder
+
+    def trouble(self, fan: int = 0) -> str:
+        hold = self.loop.hold(self.rig.uuid(0), fan)
+        assert hold is not None
+        return str(hold.trouble)
+
+
+@pytest.fixture
+def watched(fake_nvml: FakeRig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    monkeypatch.setenv(VARIABLE, str(fake_nvml.path))
+    monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(fake_nvml.library)))
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    for card in (0, 1):
+        fake_nvml.card(card).temperature_c = 60
+    watched = Watched(fake_nvml)
+    yield watched
+    watched.loop.control.close()
+
+
+def test_what_was_left_in_manual_is_handed_back_at_the_first_sight(
+    fake_nvml: FakeRig, watched: Watched
+) -> None:
+    watched.foreign(35)
+    Watched(fake_nvml)
+    assert fake_nvml.manual_fans == []
+
+
+def test_a_fan_nobody_asked_for_is_left_alone(watched: Watched) -> None:
+    watched.foreign(70)
+    orders = len(watched.rig.orders)
+    watched.tick(20)
+    assert (watched.duty(), len(watched.rig.orders)) == (70, orders)
+
+
+def test_what_the_driver_dropped_is_ordered_again(watched: Watched) -> None:
+    watched.hold()
+    fan = watched.rig.card(0).fans[0]
+    fan.manual, fan.duty_pct, fan.target_pct = 0, 30, 30
+    watched.tick()
+    assert (fan.manual, watched.duty()) == (1, 50)
+    assert watched.holder() is Holder.CURVE
+
+
+def test_another_program_that_sets_a_fan_is_let_have_it(watched: Watched) -> None:
+    watched.hold()
+    watched.foreign(70)
+    watched.tick(10)
+    assert (watched.duty(), watched.holder()) == (70, Holder.OTHER)
+    assert "another program set the fan to 70 %" in watched.trouble()
+    assert watched.duty(fan=1) == 50  # the other fan is still on its curve
+    assert watched.holder(1) is Holder.CURVE
+
+
+def test_it_takes_the_fan_back_at_critical(watched: Watched) -> None:
+    watched.hold()
+    watched.foreign(30)
+    watched.tick(5)
+    watched.rig.card(0).temperature_c = 92
+    watched.tick(2)
+    assert (watched.duty(), watched.holder()) == (100, Holder.CURVE)
+    watched.foreign(30)
+    watched.tick()
+    assert watched.duty() == 100
+
+
+def test_it_takes_the_fan_back_when_asked(watched: Watched) -> None:
+    watched.hold()
+    watched.foreign(70)
+    watched.tick(5)
+    watched.hold()
+    assert (watched.duty(), watched.holder()) == (50, Holder.CURVE)
+
+
+def test_a_program_that_hands_the_fan_back_all_the_time_is_not_fought(watched: Watched) -> None:
+    watched.hold()
+    fan = watched.rig.card(0).fans[0]
+    for _ in range(10):
+        fan.manual, fan.duty_pct, fan.target_pct = 0, 33, 33
+        watched.tick(2)
+    orders = len(watched.rig.orders)
+    watched.tick(40)
+    assert (watched.holder(), fan.manual, len(watched.rig.orders)) == (Holder.AUTO, 0, orders)
+    assert "another program" in watched.trouble()
+
+
+def test_a_fan_that_does_not_obey_is_told_and_tried_again_later(watched: Watched) -> None:
+    watched.rig.card(0).fans[0].deaf = 1
+    watched.hold()
+    watched.tick(5)
+    assert watched.holder() is Holder.AUTO
+    assert "does not follow" in watched.trouble()
+    assert watched.holder(1) is Holder.CURVE
+    watched.rig.card(0).fans[0].deaf = 0
+    watched.tick(40)
+    assert (watched.duty(), watched.holder()) == (50, Holder.CURVE)
+
+
+def test_a_frozen_sensor_hands_the_fans_back_and_says_why(watched: Watched) -> None:
+    watched.hold()
+    watched.rig.freeze_sensor(0)
+    watched.tick(15)
+    watched.rig.card(0).power_mw = 340_000
+    watched.tick(40)
+    assert watched.rig.manual_fans == []
+    assert "has stood at 60 °C" in watched.trouble()
+    assert any("has stood" in event.sentence for event in watched.loop.events)
+
+
+def test_full_speed_where_handing_back_fails_and_again_until_it_works(watched: Watched) -> None:
+    watched.hold()
+    for function in ("nvmlDeviceSetDefaultFanSpeed_v2", "nvmlDeviceSetFanControlPolicy"):
+        watched.rig.fail(function, UNKNOWN, card=0)
+    watched.rig.fail("nvmlDeviceGetTemperatureV", UNKNOWN, card=0)
+    watched.tick(4)
+    assert (watched.duty(), watched.duty(fan=1)) == (100, 100)
+    assert "cannot be handed back" in watched.trouble()
+    watched.rig.mend()
+    watched.rig.fail("nvmlDeviceGetTemperatureV", UNKNOWN, card=0)
+    watched.tick()
+    assert watched.rig.manual_fans == []
+
+
+def test_a_careless_driver_is_never_told_less_than_the_card_takes(watched: Watched) -> None:
+    watched.rig.state.range_unchecked = 1
+    watched.loop.set_curves(watched.rig.uuid(0), {None: FanCurve(((20, 0), (90, 5)))})
+    watched.tick()
+    assert (watched.duty(), watched.rig.card(0).fans[0].manual) == (30, 1)
+
+
+def test_one_fan_has_a_curve_of_its_own(watched: Watched) -> None:
+    curves = {None: CURVE, 1: FanCurve(((40, 70), (60, 90)))}
+    watched.loop.set_curves(watched.rig.uuid(0), curves)
+    watched.tick()
+    assert (watched.duty(fan=0), watched.duty(fan=1)) == (50, 90)
+    watched.loop.set_curves(watched.rig.uuid(0), {1: CURVE})
+    watched.tick()
+    assert watched.rig.manual_fans == [(0, 1)]
+
+
+def test_a_clock_that_jumped_in_suspend_is_noticed(watched: Watched) -> None:
+    watched.hold()
+    watched.rig.reload_driver()
+    watched.apart_s = 3600.0
+    watched.tick()
+    assert watched.rig.manual_fans == []  # two seconds to come to itself
+    watched.tick(3)
+    assert watched.rig.manual_fans == [(0, 0), (0, 1)]
+    assert watched.loop.control.starts == 2
+
+
+def test_a_fast_rise_shortens_the_wait(watched: Watched) -> None:
+    watched.hold()
+    assert watched.loop.wait_s == 1.0
+    watched.rig.card(0).temperature_c = 66
+    watched.tick()
+    assert watched.loop.wait_s < 0.5
+    watched.tick()
+    assert watched.loop.wait_s == 1.0
+
+
+def test_a_driver_that_does_not_tell_the_cards_range_is_given_the_usual_one(
+    watched: Watched,
+) -> None:
+    watched.rig.fail("nvmlDeviceGetMinMaxFanSpeed", 13)
+    watched.loop.set_curves(watched.rig.uuid(0), {None: FanCurve(((20, 0), (90, 5)))})
+    watched.tick()
+    assert watched.duty() == 30

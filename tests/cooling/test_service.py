@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Apply, confirm, else revert; power limits; what is kept."""
+
+from pathlib import Path
+
+import pytest
+
+from rigpanel.cooling.client import HelperError
+from tests.cooling.conftest import Start
+from tests.cooling.helper_process import CURVE, RunningHelper, until
+from tests.fakes.nvml import FakeRig
+
+OTHER = {"points": [[30, 60], [70, 90]]}
+
+
+def test_a_change_nobody_confirms_is_taken_back_though_the_panel_died(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    helper.set_curve(0)
+    with helper.connect() as panel:
+        panel.ask("set_curve", gpu=fake_nvml.uuid(0), curve=OTHER, confirm_within_s=1)
+        panel.ask("set_power_limit", gpu=fake_nvml.uuid(0), limit_w=250, confirm_within_s=1)
+    told = helper.card(0)
+    assert (told["curves"]["all"]["points"], told["power_limit_w"]) == (OTHER["points"], 250)
+    assert 0 < told["trial_left_s"] <= 1
+    until(lambda: fake_nvml.card(0).limit_mw == 350_000, "the limit is taken back")
+    told = helper.card(0)
+    assert told["curves"]["all"]["points"] == CURVE["points"]
+    assert (told["fans"][0]["held_by"], told["trial_left_s"]) == ("curve", None)
+    assert "not confirmed" in helper.ask("status")["events"][-1]["sentence"]
+
+
+def test_a_change_confirmed_stays_and_is_kept_if_asked(
+    start_helper: Start, fake_nvml: FakeRig
+) -> None:
+    helper = start_helper()
+    gpu = fake_nvml.uuid(1)
+    helper.set_curve(1, confirm_within_s=1, persist=True)
+    assert not list(helper.state_dir.glob("*.json"))  # not before it is confirmed
+    helper.ask("confirm", gpu=gpu)
+    assert helper.card(1)["trial_left_s"] is None
+    with pytest.raises(HelperError, match="no change to confirm"):
+        helper.ask("confirm", gpu=gpu)
+    assert helper.card(1)["persisted"]
+    helper.end()
+    assert start_helper().card(1)["curves"]["all"]["points"] == CURVE["points"]
+
+
+def test_a_change_can_be_taken_back_at_once(helper: RunningHelper, fake_nvml: FakeRig) -> None:
+    helper.set_curve(0, confirm_within_s=60)
+    helper.set_curve(0, curve=OTHER, confirm_within_s=60)  # still the same trial
+    helper.ask("revert", gpu=fake_nvml.uuid(0))
+    assert helper.card(0)["curves"] == {}
+    assert fake_nvml.manual_fans == []
+
+
+def test_handing_back_forgets_what_was_kept(start_helper: Start, fake_nvml: FakeRig) -> None:
+    helper = start_helper()
+    helper.set_curve(0, persist=True)
+    helper.set_curve(1, persist=True)
+    helper.ask("auto", gpu=fake_nvml.uuid(0))
+    assert fake_nvml.manual_fans == [(1, 0), (1, 1)]
+    helper.ask("auto")
+    assert fake_nvml.manual_fans == []
+    helper.end()
+    start_helper()
+    assert fake_nvml.manual_fans == []
+
+
+def test_a_limit_goes_back_to_what_it_was_also_after_a_restart(
+    start_helper: Start, fake_nvml: FakeRig, tmp_path: Path
+) -> None:
+    fake_nvml.card(0).limit_mw = 330_000
+    first = start_helper()
+    for watts in (280, 260):
+        first.ask("set_power_limit", gpu=fake_nvml.uuid(0), limit_w=watts)
+    assert first.card(0)["power_limit_w"] == 260
+    first.end()
+    assert fake_nvml.card(0).limit_mw == 260_000  # only the fans are dangerous to leave
+    second = start_helper()
+    assert second.card(0)["limit_changed"]
+    second.ask("reset_power_limits")
+    assert fake_nvml.card(0).limit_mw == 330_000
+    second.ask("reset_power_limits")
+    assert not second.card(0)["limit_changed"]
+
+
+def test_a_limit_is_set_again_after_a_suspend(helper: RunningHelper, fake_nvml: FakeRig) -> None:
+    helper.ask("set_power_limit", gpu=fake_nvml.uuid(1), limit_w=270)
+    helper.ask("suspend")
+    fake_nvml.reload_driver()
+    helper.ask("resume")
+    until(lambda: fake_nvml.card(1).limit_mw == 270_000, "the limit is set again")
