@@ -74,7 +74,7 @@ def test_the_rooms_keep_their_contracts(copy: Path) -> None:
     [
         ("rig/readings.py", "import rigpanel.watch.tick", "A lower room"),
         ("library/__init__.py", "import rigpanel.rig.readings", "A lower room"),
-        ("errors.py", "import rigpanel.paths", "A lower room"),
+        ("errors.py", "import rigpanel.codec", "A lower room"),
         ("storage.py", "import rigpanel.chat.store", "A lower room"),
         ("engine/messages.py", "import rigpanel.chat.store", "A lower room"),
         ("chat/store.py", "import PySide6.QtCore", "Qt lives"),
@@ -86,6 +86,9 @@ def test_the_rooms_keep_their_contracts(copy: Path) -> None:
         ("cli/gpus.py", "import llama_cpp", "engine.llama"),
         ("rig/readings.py", "import pynvml", "NVML modules"),
         ("engine/messages.py", "import pynvml", "NVML modules"),
+        ("cli/fans.py", "import rigpanel.rig.nvml_control", "can set anything"),
+        ("cli/fans.py", "import rigpanel.cooling.hardware", "opens the cards"),
+        ("cooling/loop.py", "import numpy", "fan helper is small"),
     ],
 )
 def test_a_broken_contract_is_found(copy: Path, module: str, line: str, contract: str) -> None:

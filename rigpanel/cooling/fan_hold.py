@@ -12,6 +12,7 @@ from rigpanel.rig.vitals import CardVitals, CoolingControl
 DISOBEYED_TICKS = 3
 """An order that shows no effect for so long is not obeyed."""
 FOREIGN_TICKS = 2
+TOLERANCE_PCT = 1.0
 DROPS_ALLOWED, DROPS_WITHIN_S = 3, 60.0
 """A driver drops an order once; who takes the fan back again and again is another program."""
 RETRY_S = 30.0
@@ -69,6 +70,8 @@ class FanHold:
         self._retry_s: float | None = None
         self._controller = FanController(curve, duties)
         self._seen = False
+        self._target_before: Reading[float] = Missing.READ_FAILED
+        self._target: Reading[float] = Missing.READ_FAILED
         self._odd_ticks = 0
         self._drops: deque[float] = deque(maxlen=DROPS_ALLOWED + 1)
         self._released = True
@@ -92,12 +95,13 @@ class FanHold:
         decision = self._controller.step(
             CoolingSample(vitals.temperature_c, vitals.power_draw_w, vitals.slowdown_c), now
         )
+        self._target = target_pct
         if self._given_up is not None:
             self._take_back(decision, now)
         look = _Look.AS_TOLD
         if self._given_up is None and self.ordered is not None and sample is not None:
-            look = self._look(sample, target_pct, now)
-            self._judge(look, decision, told=target_pct, now=now)
+            look = self._look(sample, now)
+            self._judge(look, decision, now)
         if self._given_up is Holder.AUTO:
             self._leave_to_card(control)
         elif self._given_up is None and (look is not _Look.FOREIGN or _outranks(decision)):
@@ -120,7 +124,7 @@ class FanHold:
         failed = self.refused = control.set_duty(self.uuid, self.fan, decision.duty_pct)
         if failed is None:
             if decision.duty_pct != self.ordered:
-                self._seen = False
+                self._seen, self._target_before = False, self._target
             self.ordered, self._released = decision.duty_pct, False
             return
         self.trouble = f"the driver does not take a duty ({failed.value.replace('_', ' ')})"
@@ -145,24 +149,26 @@ class FanHold:
             self.forget_order()
             self._drops.clear()
 
-    def _look(self, sample: FanSample, target_pct: Reading[float], now: float) -> _Look:
+    def _look(self, sample: FanSample, now: float) -> _Look:
         """Compare the fan with what it was told."""
+        target = self._target
         if sample.policy == "auto":
             self._odd_ticks += 1
             if self._seen:
                 self._drops.append(now)
             return _Look.FORGOT
         # Where no target can be read, a duty on its way is not told from another's order.
-        if not isinstance(target_pct, Missing) and abs(target_pct - (self.ordered or 0)) > 1.0:
+        if not isinstance(target, Missing) and abs(target - (self.ordered or 0)) > TOLERANCE_PCT:
             self._odd_ticks += 1
-            return _Look.FOREIGN if self._seen else _Look.FORGOT
+            unchanged = not self._seen and target == self._target_before
+            return _Look.FORGOT if unchanged else _Look.FOREIGN
         self._seen, self._odd_ticks = True, 0
         return _Look.AS_TOLD
 
-    def _judge(self, look: _Look, decision: Decision, *, told: Reading[float], now: float) -> None:
+    def _judge(self, look: _Look, decision: Decision, now: float) -> None:
         """Give the fan up where it does not obey, or where another program has it."""
         recent = sum(1 for at in self._drops if now - at <= DROPS_WITHIN_S)
-        if not self._seen and self._odd_ticks >= DISOBEYED_TICKS:
+        if look is _Look.FORGOT and not self._seen and self._odd_ticks >= DISOBEYED_TICKS:
             self._give_up(Holder.AUTO, "the fan takes orders and does not follow them")
             self._retry_s = now + RETRY_S
         elif look is _Look.AS_TOLD or _outranks(decision):
@@ -170,7 +176,7 @@ class FanHold:
         elif recent > DROPS_ALLOWED:
             self._give_up(Holder.AUTO, "another program hands the fan back to the card")
         elif look is _Look.FOREIGN and self._odd_ticks >= FOREIGN_TICKS:
-            self._give_up(Holder.OTHER, f"another program set the fan to {told:g} %")
+            self._give_up(Holder.OTHER, f"another program set the fan to {self._target:g} %")
 
     def _give_up(self, to: Holder, why: str) -> None:
         self._given_up = to

@@ -72,8 +72,6 @@ class CoolingLoop:
         self._rose_fast = False
         self._told: dict[tuple[str, int], str | None] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self.woke = False
-        """True for the tick in which the driver is used again after a suspend."""
 
     @property
     def wait_s(self) -> float:
@@ -123,7 +121,6 @@ class CoolingLoop:
     def tick(self) -> None:
         """Read the cards and follow every curve once; one card's trouble stops no other."""
         now = self._clock()
-        self.woke = False
         if self._sleeps(now):
             return
         idle = not (self._curves or self._holds or self._releasing)
@@ -228,7 +225,7 @@ class CoolingLoop:
             return True
         self._wait_until_s = None
         self.control.restart()
-        self.woke = True
+        self._read_at_s = None
         return False
 
     def _meet(self, vitals: CardVitals) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from rigpanel.errors import RigpanelError
 
 VERSION = 1
-LONGEST_LINE = 64 * 1024
+LONGEST_LINE = 8 * 1024
 VARIABLE = "RIGPANEL_FAND_SOCKET"
 USUAL_SOCKET = Path("/run/rigpanel/fand.sock")
 

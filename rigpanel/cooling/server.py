@@ -31,9 +31,10 @@ MOST_CLIENTS = 300
 MOST_WAITING = 4
 """Questions to polkit at a time."""
 WAITING_S = 120.0
-LONGEST_ANSWERS = 512 * 1024
+READ_AT_ONCE = 4096
 LINES_A_TURN = 4
-HALF_A_LINE_S = 10.0
+STUCK_S = 10.0
+"""A client is let go of that stops for so long in the middle of a line or of an answer."""
 LEASE_S = 10.0
 """A client that holds a lease is gone when it has said nothing for so long."""
 LOCK_PATIENCE_S = 2.0
@@ -53,7 +54,7 @@ class _Client:
         self.connection = connection
         self.peer = peer
         self.heard_s = now
-        self.half_since_s: float | None = None
+        self.stuck_since_s: float | None = None
         self.received = bytearray()
         self.answers = bytearray()
         self.leases = False
@@ -207,10 +208,11 @@ class Server:
             return  # let go of since it became ready
         if mask & selectors.EVENT_WRITE:
             self._flush(client)
+            self._answer_lines(client)
         if client.number not in self._clients or not mask & selectors.EVENT_READ:
             return
         try:
-            received = client.connection.recv(LONGEST_LINE)
+            received = client.connection.recv(READ_AT_ONCE)
         except BlockingIOError:
             return
         if not received:
@@ -223,25 +225,24 @@ class Server:
         """Answer some lines and leave the rest for the next turn, so that others get theirs."""
         self._backlog.pop(client.number, None)
         for _ in range(LINES_A_TURN):
-            if client.asked is not None or client.number not in self._clients:
-                break
+            if client.asked is not None or client.answers or client.number not in self._clients:
+                break  # the next line waits until this one's answer is heard
             line, found, rest = client.received.partition(b"\n")
             if not found:
                 break
             client.received = rest
-            client.heard_s, client.half_since_s = self._clock(), None
+            client.heard_s, client.stuck_since_s = self._clock(), None
             self._answer(client, bytes(line))
         if client.number not in self._clients:
             return
-        if b"\n" in client.received and client.asked is None:
+        waits = client.asked is not None or bool(client.answers)
+        if b"\n" in client.received and not waits:
             self._backlog[client.number] = client
-        elif len(client.received) > LONGEST_LINE:
+        elif not waits and len(client.received) > LONGEST_LINE:
             self._send(client, {"id": None, "ok": False, "error": "This line is too long."})
             self._flush(client)
             self._drop(client)
             return
-        elif client.received and client.half_since_s is None:
-            client.half_since_s = self._clock()
         self._interest(client)
 
     def _answer(self, client: _Client, line: bytes) -> None:
@@ -327,9 +328,6 @@ class Server:
         if client.number not in self._clients:
             return
         client.answers += as_line(answer)
-        if len(client.answers) > LONGEST_ANSWERS:
-            self._drop(client)  # asks and does not listen
-            return
         self._flush(client)
 
     def _flush(self, client: _Client) -> None:
@@ -342,6 +340,10 @@ class Server:
         """Listen to a client only while there is room for what it says."""
         if client.number not in self._clients:
             return
+        if not (client.received or client.answers) or client.asked is not None:
+            client.stuck_since_s = None
+        elif client.stuck_since_s is None:
+            client.stuck_since_s = self._clock()
         full = client.asked is not None or len(client.received) > LONGEST_LINE
         mask = 0 if full else selectors.EVENT_READ
         mask |= selectors.EVENT_WRITE if client.answers else 0
@@ -358,11 +360,11 @@ class Server:
         """Let go of those who stopped in the middle of a line, or hold a lease and are silent."""
         now = self._clock()
         for client in list(self._clients.values()):
-            half = client.half_since_s is not None and now - client.half_since_s > HALF_A_LINE_S
+            stuck = client.stuck_since_s is not None and now - client.stuck_since_s > STUCK_S
             silent = client.leases and now - client.heard_s > LEASE_S
             if client.asked is not None and now > client.asked_until_s:
                 self._guarded(client, self._hear_polkit)
-            elif half or silent:
+            elif stuck or silent:
                 self._drop(client)
         if self._session_of is None:
             return

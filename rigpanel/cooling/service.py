@@ -61,6 +61,7 @@ class CoolingService:
         self._trials: dict[str, Trial] = {}
         self._leases: dict[str, int] = {}
         self._limits_w: dict[str, float] = {}
+        self._starts = 0
 
     def start(self) -> None:
         """Hand every fan back, then read what was kept and put it in force."""
@@ -75,14 +76,15 @@ class CoolingService:
             self.loop.set_curves(uuid, curves)
 
     def tick(self) -> None:
-        """Undo what was not confirmed, follow the curves, set again what a suspend has undone."""
+        """Undo what was not confirmed, follow the curves, and set again what a driver forgot."""
         now = self._clock()
         for uuid, trial in list(self._trials.items()):
             if now >= trial.until_s:
                 self._revert(uuid)
                 self.loop.tell(uuid, "the change was not confirmed, so it was taken back")
         self.loop.tick()
-        if self.loop.woke:
+        if self.loop.control.starts != self._starts:
+            self._starts = self.loop.control.starts
             for uuid, watts in self._limits_w.items():
                 self.loop.control.set_power_limit(uuid, watts)
 

@@ -73,7 +73,8 @@ def test_what_was_left_in_manual_is_handed_back_at_the_first_sight(
     fake_nvml: FakeRig, watched: Watched
 ) -> None:
     watched.foreign(35)
-    Watched(fake_nvml)
+    again = Watched(fake_nvml)
+    again.loop.control.close()
     assert fake_nvml.manual_fans == []
 
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from rigpanel.cooling.client import HelperError
 from rigpanel.cooling.loop import CoolingLoop
 from rigpanel.cooling.server import Server
 from rigpanel.cooling.service import CoolingService
+from rigpanel.rig.simulated import UUIDS as SIMULATED
 from rigpanel.rig.simulated_control import SimulatedControl
 from tests.cooling.conftest import Start
 from tests.cooling.helper_process import CURVE, TOP, RunningHelper, raw_socket, until
@@ -45,7 +47,7 @@ def answer(connection: socket.socket) -> dict[str, object]:
 REFUSED = [
     (b"garbage", "no JSON"),
     (b"\xff\xfe\x00", "no JSON"),
-    (b"[" * 20000, "no JSON"),
+    (b"[" * 7000, "no JSON"),
     (b"[1]", "must be a JSON object"),
     (b'{"verb":"status"}', "speaks version 1"),
     (b'{"v":2,"verb":"status"}', "speaks version 1"),
@@ -132,7 +134,7 @@ def test_more_clients_than_there_is_room_for(helper: RunningHelper) -> None:
 
 
 class Hasty:
-    """A server in this process whose every tick takes six seconds by its own clock."""
+    """A server in this process by whose clock each look at it takes nearly a second."""
 
     def __init__(self, path: Path, ticks: int) -> None:
         self.now = 0.0
@@ -144,6 +146,7 @@ class Hasty:
         self.service.start()
 
     def clock(self) -> float:
+        self.now += 0.9
         return self.now
 
     def alive(self) -> None:
@@ -154,7 +157,7 @@ class Hasty:
 
 
 def test_half_a_line_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    hasty = Hasty(tmp_path / "fand.sock", 4)
+    hasty = Hasty(tmp_path / "fand.sock", 5)
     with raw_socket(tmp_path / "fand.sock") as half, raw_socket(tmp_path / "fand.sock") as whole:
         half.sendall(b'{"v":1,')
         whole.sendall(b'{"v":1,"verb":"ping"}\n')
@@ -165,7 +168,7 @@ def test_half_a_line_is_not_waited_for_for_ever(tmp_path: Path) -> None:
 
 
 def test_a_lease_ends_with_silence(tmp_path: Path) -> None:
-    hasty = Hasty(tmp_path / "fand.sock", 5)
+    hasty = Hasty(tmp_path / "fand.sock", 6)
     uuid = hasty.service.loop.control.read()[0].uuid
     order = {"v": 1, "verb": "set_curve", "gpu": uuid, "curve": CURVE, "lease": True}
     with raw_socket(tmp_path / "fand.sock") as panel:
@@ -175,6 +178,38 @@ def test_a_lease_ends_with_silence(tmp_path: Path) -> None:
         assert hasty.service.loop.curves(uuid) == {}
         assert "is gone" in hasty.service.loop.events[-1].sentence
     hasty.server.close()
+
+
+@pytest.mark.parametrize(("word", "allowed"), [("true", True), ("false", False)])
+def test_polkit_is_asked_about_a_user_without_the_right(
+    word: str, allowed: bool, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    pkcheck = tmp_path / "pkcheck"
+    pkcheck.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n{word}\n')
+    pkcheck.chmod(0o755)
+    service = CoolingService(CoolingLoop(SimulatedControl()), None)
+    server = Server(tmp_path / "fand.sock", service, Authority(pkcheck=pkcheck), lambda: None)
+    server.open()
+    service.start()
+    uuid = service.loop.vitals[0].uuid if service.loop.vitals else SIMULATED[0]
+    let_everyone_through(tmp_path)
+    serving = threading.Thread(target=server.run)
+    serving.start()
+    try:
+        order = f"tell('set_curve', gpu={uuid!r}, curve={CURVE!r})"
+        said = as_nobody_at(tmp_path / "fand.sock", order, order).splitlines()
+    finally:
+        server.stop()
+        serving.join(20)
+        server.close()
+    assert [line.split()[0] for line in said] == [
+        "True" if allowed else "NoPermissionError" for _ in range(2)
+    ]
+    questions = asked.read_text().splitlines()
+    assert len(questions) == (1 if allowed else 2)  # who was let once is not asked about again
+    assert "--action-id io.github.rigpanel.fand.set" in questions[0]
+    assert questions[0].endswith(f",{NOBODY}")
 
 
 def let_everyone_through(folder: Path) -> None:
@@ -187,6 +222,10 @@ def let_everyone_through(folder: Path) -> None:
 
 
 def as_nobody(helper: RunningHelper, *lines: str) -> str:
+    return as_nobody_at(helper.socket, *lines)
+
+
+def as_nobody_at(path: Path, *lines: str) -> str:
     """Run lines as a user who is nobody, `client` being the connection; return what was printed."""
     script = [
         "import os, sys",
@@ -199,7 +238,7 @@ def as_nobody(helper: RunningHelper, *lines: str) -> str:
         *lines,
     ]
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(script), str(helper.socket)],
+        [sys.executable, "-c", "\n".join(script), str(path)],
         cwd=TOP,
         capture_output=True,
         text=True,

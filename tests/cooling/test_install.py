@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The helper as it is installed: one file, its units, and nothing of them left after."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from rigpanel.cli import main
+from rigpanel.cooling import install
+from rigpanel.cooling.client import HelperClient
+from rigpanel.cooling.install import Places, build_archive, system_python
+from tests.cooling.helper_process import PATIENCE_S, until
+from tests.fakes.nvml import FakeRig
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the helper runs as root only")
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Places:
+    assert main(["setup-helper", "--root", str(tmp_path)]) == 0
+    return Places(tmp_path)
+
+
+@needs_root
+def test_the_one_file_runs_with_the_standard_library_alone(
+    fake_nvml: FakeRig, tmp_path: Path
+) -> None:
+    build_archive(tmp_path / "fand.pyz")
+    socket = tmp_path / "fand.sock"
+    command = [sys.executable, "-IS", str(tmp_path / "fand.pyz"), "--socket", str(socket)]
+    with subprocess.Popen(
+        [*command, "--state-dir", str(tmp_path)], env=fake_nvml.env(), cwd="/"
+    ) as started:
+        until(socket.exists, "it serves")
+        with HelperClient(str(socket)) as client:
+            curve = {"points": [[40, 30], [80, 90]]}
+            client.ask("set_curve", gpu=fake_nvml.uuid(0), curve=curve)
+        assert fake_nvml.manual_fans == [(0, 0), (0, 1)]
+        started.terminate()
+        assert started.wait(PATIENCE_S) == 0
+    assert fake_nvml.manual_fans == []
+
+
+def test_the_units_start_what_was_installed(installed: Places) -> None:
+    unit = (installed.units / "rigpanel-fand.service").read_text()
+    for file in (installed.library / install.ARCHIVE, installed.library / install.RESTORE):
+        assert file.exists()
+        assert f"/{file.relative_to(installed.root)}" in unit
+    assert f"ExecStart={system_python()} -IS" in unit
+    assert unit.count("ExecStopPost=") == 1
+    for line in ("Type=notify", "WatchdogSec=10", "DevicePolicy=closed", "NoNewPrivileges=yes"):
+        assert line in unit.splitlines()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_finds_no_fault_with_the_units(installed: Places) -> None:
+    units = [str(installed.units / unit) for unit in install.UNITS]
+    for unit in units:
+        text = Path(unit).read_text().replace("/usr/local/lib", str(installed.library.parent))
+        Path(unit).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_polkit_asks_once_for_the_active_user(installed: Places) -> None:
+    action = ET.parse(installed.policy).getroot().find("action")  # noqa: S314 - ours
+    assert action is not None
+    assert action.get("id") == "io.github.rigpanel.fand.set"
+    assert action.findtext("defaults/allow_active") == "auth_admin_keep"
+
+
+def test_nothing_is_left_after_its_removal(installed: Places) -> None:
+    installed.state.mkdir(parents=True)
+    (installed.state / "cooling.json").touch()
+    socket = str(installed.root / "none.sock")
+    assert (
+        main(["setup-helper", "--remove", "--root", str(installed.root), "--socket", socket]) == 0
+    )
+    assert [path for path in installed.root.rglob("*rigpanel*") if path.is_file()] == []
+    assert not installed.state.exists()
+
+
+def test_without_systemd_it_says_what_to_do_instead(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "runs_systemd", lambda: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert main(["setup-helper"]) == 1
+    assert "setup-helper --session" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""`rigpanel-fand --restore-auto`, which needs nothing else to work."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rigpanel.cooling import restore
+from tests.cooling.helper_process import TOP, restore_auto
+from tests.fakes.nvml import FakeRig
+from tests.fakes.nvml.rig import UNKNOWN
+
+
+@pytest.fixture
+def stuck(fake_nvml: FakeRig) -> FakeRig:
+    """A rig whose every fan somebody left in manual."""
+    for card in (0, 1):
+        for fan in fake_nvml.card(card).fans[:2]:
+            fan.manual, fan.duty_pct, fan.target_pct = 1, 35, 35
+    return fake_nvml
+
+
+def test_every_fan_is_handed_back_by_the_file_alone(stuck: FakeRig, tmp_path: Path) -> None:
+    alone = tmp_path / "restore-fans.py"
+    alone.write_text(Path(restore.__file__).read_text())
+    done = subprocess.run(
+        [sys.executable, "-IS", str(alone)], env=stuck.env(), capture_output=True, check=False
+    )
+    assert (done.returncode, stuck.manual_fans) == (0, []), done.stderr
+
+
+def test_a_lost_card_stops_no_other(stuck: FakeRig) -> None:
+    stuck.lose(0)
+    done = restore_auto(stuck)
+    assert (done.returncode, stuck.manual_fans) == (1, [(0, 0), (0, 1)])
+    assert "GPU 0 does not answer" in done.stderr
+
+
+def test_a_fan_that_fails_stops_no_other_and_blows_at_full(stuck: FakeRig) -> None:
+    for function in ("nvmlDeviceSetDefaultFanSpeed_v2", "nvmlDeviceSetFanControlPolicy"):
+        stuck.fail(function, UNKNOWN, card=0)
+    done = restore_auto(stuck)
+    assert (done.returncode, stuck.manual_fans) == (1, [(0, 0), (0, 1)])
+    assert [fan.duty_pct for fan in stuck.card(0).fans[:2]] == [100, 100]
+    assert "fan 1 of GPU 0 could not be handed back" in done.stderr
+
+
+def test_the_policy_call_stands_in_for_the_usual_one(stuck: FakeRig) -> None:
+    stuck.fail("nvmlDeviceSetDefaultFanSpeed_v2", UNKNOWN)
+    assert restore_auto(stuck).returncode == 0
+    assert stuck.manual_fans == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_is_not_root_is_told_to_be(stuck: FakeRig) -> None:
+    stuck.path.chmod(0o666)
+    stuck.state.root_only = 1
+    for folder in stuck.path.parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    script = (
+        "import ctypes, os; from rigpanel.cooling import restore\n"
+        "ctypes.CDLL(restore.LIBRARY)\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "exit(restore.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=TOP,
+        env=stuck.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, len(stuck.manual_fans)) == (1, 4)
+    assert "run this as root" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_driver_it_says_so(fake_nvml: FakeRig) -> None:
+    fake_nvml.state.init_error = 9
+    done = restore_auto(fake_nvml)
+    assert (done.returncode, "does not start" in done.stderr) == (1, True)
