@@ -17,6 +17,7 @@ from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import DRIVER_NOT_LOADED, NOT_SUPPORTED
 
 Rigpanel = Callable[..., subprocess.CompletedProcess[str]]
+Here = Callable[..., tuple[int, str, str]]
 Capture = pytest.CaptureFixture[str]
 FAN_KEYS = {
     *("fan", "duty_pct", "target_pct", "rpm", "policy", "min_duty_pct", "max_duty_pct"),
@@ -39,6 +40,22 @@ def rigpanel(fake_nvml: FakeRig, tmp_path: Path) -> Rigpanel:
             timeout=60,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def here(helper: RunningHelper, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Here:
+    """Runs the command line in this process, where it only talks to the helper."""
+    monkeypatch.setenv("RIGPANEL_FAND_SOCKET", str(helper.socket))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            status = main(arguments)
+        except SystemExit as end:  # argparse's own
+            status = int(end.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
 
     return run
 
@@ -82,30 +99,30 @@ def test_without_a_helper_fans_are_read_all_the_same(
 
 
 def test_a_curve_is_set_shown_and_handed_back(
-    rigpanel: Rigpanel, helper: RunningHelper, fake_nvml: FakeRig
+    here: Here, helper: RunningHelper, fake_nvml: FakeRig
 ) -> None:
     fake_nvml.card(1).temperature_c = 75
-    done = rigpanel("fans", "set", "1", "--curve", "40:30,60:50,75:80,84:100", "--hysteresis", "4")
-    assert done.returncode == 0, done.stderr
-    assert "GPU 1: every fan follows 40:30,60:50,75:80,84:100." in done.stdout
-    told = shown(rigpanel("fans", "--json"))
-    assert told["helper"] == "running"
+    points = "40:30,60:50,75:80,84:100"
+    done = here("fans", "set", "1", "--curve", points, "--hysteresis", "4")
+    assert done == (0, f"GPU 1: every fan follows {points}.\n", "")
+    status, out, _ = here("fans", "--json")
+    told = json.loads(out)
+    assert (status, told["helper"]) == (0, "running")
     fan = told["gpus"][1]["fans"][0]
+    assert set(fan) == FAN_KEYS
     assert fan["curve"] == [[40, 30], [60, 50], [75, 80], [84, 100]]
     assert [fan[key] for key in ("duty_pct", "target_pct", "policy", "held_by")] == [
         *(80, 80, "manual", "curve")
     ]
     assert told["gpus"][0]["fans"][0]["held_by"] == "auto"
     assert helper.card(1)["curves"]["all"]["hysteresis_c"] == 4
-    assert rigpanel("fans", "auto", fake_nvml.uuid(1)[:9]).returncode == 0
+    assert here("fans", "auto", fake_nvml.uuid(1)[:9])[0] == 0
     assert fake_nvml.manual_fans == []
 
 
-def test_one_fan_is_set_by_bus_id(
-    rigpanel: Rigpanel, helper: RunningHelper, fake_nvml: FakeRig
-) -> None:
-    done = rigpanel("fans", "set", "21:00.0", "--fan", "1", "--curve", "40:70,60:90", "--persist")
-    assert done.returncode == 0, done.stderr
+def test_one_fan_is_set_by_bus_id(here: Here, helper: RunningHelper, fake_nvml: FakeRig) -> None:
+    curve = ("--curve", "40:70,60:90", "--persist")
+    assert here("fans", "set", "21:00.0", "--fan", "1", *curve)[::2] == (0, "")
     assert fake_nvml.manual_fans == [(1, 1)]
     assert (helper.state_dir / "cooling.json").exists()
 
@@ -126,28 +143,21 @@ REFUSED = [
 ]
 
 
-def test_what_cannot_be_is_said_in_a_line(
-    helper: RunningHelper, fake_nvml: FakeRig, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    monkeypatch.setenv("RIGPANEL_FAND_SOCKET", str(helper.socket))
-    for arguments, status, said in REFUSED:
-        try:
-            returned = main(arguments)
-        except SystemExit as end:  # argparse's own
-            returned = int(end.code or 0)
-        told = capsys.readouterr().err
-        assert (returned, said in told) == (status, True), (arguments, told)
+def test_what_cannot_be_is_said_in_a_line(here: Here, fake_nvml: FakeRig) -> None:
+    for arguments, expected, said in REFUSED:
+        status, _, told = here(*arguments)
+        assert (status, said in told) == (expected, True), (arguments, told)
         assert "Traceback" not in told
     assert fake_nvml.manual_fans == []
 
 
 def test_a_limit_is_set_and_taken_back(
-    rigpanel: Rigpanel, helper: RunningHelper, fake_nvml: FakeRig
+    here: Here, helper: RunningHelper, fake_nvml: FakeRig
 ) -> None:
-    done = rigpanel("power", "0", "--limit", "280", "--socket", str(helper.socket))
-    assert (done.returncode, done.stdout) == (0, "GPU 0: the power limit is 280 W.\n")
+    done = here("power", "0", "--limit", "280", "--socket", str(helper.socket))
+    assert done == (0, "GPU 0: the power limit is 280 W.\n", "")
     assert fake_nvml.card(0).limit_mw == 280_000
-    assert rigpanel("power", "0", "--reset").returncode == 0
+    assert here("power", "0", "--reset")[0] == 0
     assert fake_nvml.card(0).limit_mw == 350_000
 
 

@@ -83,11 +83,3 @@ def test_a_limit_goes_back_to_what_it_was_also_after_a_restart(
     assert fake_nvml.card(0).limit_mw == 330_000
     second.ask("reset_power_limits")
     assert not second.card(0)["limit_changed"]
-
-
-def test_a_limit_is_set_again_after_a_suspend(helper: RunningHelper, fake_nvml: FakeRig) -> None:
-    helper.ask("set_power_limit", gpu=fake_nvml.uuid(1), limit_w=270)
-    helper.ask("suspend")
-    fake_nvml.reload_driver()
-    helper.ask("resume")
-    until(lambda: fake_nvml.card(1).limit_mw == 270_000, "the limit is set again")

@@ -32,7 +32,7 @@ def automatic(rig: FakeRig) -> bool:
     return not rig.manual_fans
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_end(helper: RunningHelper, fake_nvml: FakeRig, number: signal.Signals) -> None:
     hold_both(helper, fake_nvml)
     helper.process.send_signal(number)
@@ -41,7 +41,7 @@ def test_asked_to_end(helper: RunningHelper, fake_nvml: FakeRig, number: signal.
     assert not helper.socket.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_crashed_or_killed(
     helper: RunningHelper, fake_nvml: FakeRig, number: signal.Signals
 ) -> None:
@@ -96,12 +96,11 @@ def test_a_hung_driver_starves_systemds_watchdog(
     assert [heard.recv(99), heard.recv(99)] == [b"READY=1", b"WATCHDOG=1"]
     assert heard.recv(99) == b"WATCHDOG=1"
     fake_nvml.state.slow_ms = 60_000
-    heard.settimeout(1.5)
-    for _ in range(3):  # what it may have said before it hung
-        with contextlib.suppress(TimeoutError):
+    heard.settimeout(2.0)
+    with contextlib.suppress(TimeoutError):
+        for _ in range(4):  # what it may have said before it hung, and not a word more
             heard.recv(99)
-    with pytest.raises(TimeoutError):
-        heard.recv(99)
+        pytest.fail("a hung helper goes on saying that it lives")
     heard.close()
     fake_nvml.state.slow_ms = 0
 
@@ -127,6 +126,7 @@ def test_a_panel_that_leased_the_fans_dies(helper: RunningHelper, fake_nvml: Fak
 
 def test_suspend_and_resume(helper: RunningHelper, fake_nvml: FakeRig) -> None:
     hold_both(helper, fake_nvml)
+    helper.ask("set_power_limit", gpu=fake_nvml.uuid(1), limit_w=270)
     announce = [sys.executable, "-m", "rigpanel.cooling.helper", "--socket", str(helper.socket)]
     subprocess.run([*announce, "--suspend"], cwd=TOP, env=fake_nvml.env(), check=True)
     assert fake_nvml.manual_fans == []
@@ -135,6 +135,7 @@ def test_suspend_and_resume(helper: RunningHelper, fake_nvml: FakeRig) -> None:
     subprocess.run([*announce, "--resume"], cwd=TOP, env=fake_nvml.env(), check=True)
     assert len(fake_nvml.orders) == before, "a driver that has just woken is left alone at first"
     until(lambda: len(fake_nvml.manual_fans) == 4, "the curves are followed again")
+    until(lambda: fake_nvml.card(1).limit_mw == 270_000, "the limit is set again")
 
 
 def test_the_driver_reloaded(helper: RunningHelper, fake_nvml: FakeRig) -> None:
@@ -197,7 +198,7 @@ def test_a_second_helper_does_not_start(helper: RunningHelper, fake_nvml: FakeRi
 
 def kill_at_random_moments(start: Start, rig: FakeRig, times: int) -> None:
     """Kill helper, guard or both while curves change, and print how long the fans took."""
-    chance = random.Random(times)
+    chance = random.Random(times)  # noqa: S311 - no secrets
     slowest = {"helper": 0.0, "guard": 0.0, "both": 0.0}
     counts = dict.fromkeys(slowest, 0)
     held = 0
