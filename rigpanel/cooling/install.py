@@ -37,6 +37,8 @@ RIG_MODULES = (
     "vitals",
 )
 """What of `rig` the helper needs: no psutil, no numpy."""
+PANELS_OWN = {"editing", "install", "preview", "saved_curves"}
+"""What of this room the helper does not need."""
 
 
 class InstallError(errors.RigpanelError):

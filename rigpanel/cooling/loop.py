@@ -17,7 +17,7 @@ TICK_S, FAST_TICK_S = 1.0, 0.25
 FAST_RISE_C = 3.0
 IDLE_READ_S = 5.0
 """How often cards are read while no fan is held and nobody asks."""
-FRESH_S = 0.9
+FRESH_S = 0.25
 SLEPT_S = 2.0
 """A jump of the clock that runs on in suspend against the one that does not."""
 SETTLE_S = 2.0
@@ -64,6 +64,8 @@ class CoolingLoop:
         self._releasing: set[tuple[str, int]] = set()
         self._met: set[str] = set()
         self._vitals: dict[str, CardVitals] = {}
+        self._vitals_before: dict[str, CardVitals] = {}
+        """As they were at the last tick; in between they are read for who asks."""
         self._starts = 0
         self._read_at_s: float | None = None
         self._asleep_since_s: float | None = None
@@ -127,6 +129,11 @@ class CoolingLoop:
         if idle and self._read_at_s is not None and now - self._read_at_s < IDLE_READ_S:
             return
         self.read(now)
+        self._rose_fast = any(
+            _rise_c(self._vitals_before.get(uuid), vitals) >= FAST_RISE_C
+            for uuid, vitals in self._vitals.items()
+        )
+        self._vitals_before = self._vitals
         for vitals in self.vitals:
             self._step_card(vitals, now)
         for key in list(self._releasing):
@@ -141,17 +148,12 @@ class CoolingLoop:
                 return
         if self._asleep_since_s is not None or self._wait_until_s is not None:
             return
-        before = self._vitals
         self._vitals = {vitals.uuid: vitals for vitals in self.control.read()}
         self._read_at_s = now
         if self.control.starts != self._starts:
             self._starts = self.control.starts
             for hold in self._holds.values():
                 hold.forget_order()
-        self._rose_fast = any(
-            _rise_c(before.get(uuid), vitals) >= FAST_RISE_C
-            for uuid, vitals in self._vitals.items()
-        )
         for vitals in self.vitals:
             self._meet(vitals)
 

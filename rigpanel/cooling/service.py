@@ -121,6 +121,7 @@ class CoolingService:
                 self.loop.set_curves(order.uuid, before)
                 self.loop.tick()
                 raise CoolingError(_refused(vitals, hold.refused, f"fan {fan}"))
+        self.loop.read_again()
         self._leases.pop(order.uuid, None)
         if order.lease is not None:
             self._leases[order.uuid] = order.lease
