@@ -29,6 +29,7 @@ from rigpanel.errors import RigpanelError
 from rigpanel.fit.profiles import ProfileStore
 from rigpanel.rig import open_source
 from rigpanel.rig.simulated import SimulatedRig
+from rigpanel.rig.source import RigSource
 from rigpanel.settings import (
     COOL_C,
     HANG_LIMIT_S,
@@ -48,6 +49,7 @@ from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
 from rigpanel.ui.panes.chat.shelf import Shelf
+from rigpanel.ui.panes.fans.helper_link import HelperLink, SimulatedLink, SocketLink
 from rigpanel.ui.theme_apply import apply_theme, lay_ground
 from rigpanel.ui.tray import Tray
 from rigpanel.watch.alerts import AlertBook, Thresholds
@@ -91,8 +93,10 @@ class Panel(QObject):
         self._quitting: asyncio.Event = asyncio.Event()
         self._watch = WatchBridge(self)
         self._engine = EngineBridge(_make_engine(settings), self)
+        source = open_source(demo=demo, slow_period_s=SLOW_PERIOD_S)
+        self._helper = _helper_of(source, self._watch)
         self._sampler = Sampler(
-            open_source(demo=demo, slow_period_s=SLOW_PERIOD_S),
+            source,
             AlertBook(_thresholds(settings)),
             settings.get(INTERVAL_S),
             self._watch.on_tick,
@@ -104,6 +108,7 @@ class Panel(QObject):
             self._engine,
             profiles=ProfileStore(self._storage),
             shelf=_shelf(self._storage),
+            helper=self._helper,
         )
         self._tray = Tray(self)
         self._notifier = Notifier(self)
@@ -127,6 +132,7 @@ class Panel(QObject):
         elif not self._tray.available:
             QTimer.singleShot(TRAY_PATIENCE_MS, self, self._show_without_tray)
         self._sampler.start()
+        self._helper.start()
         QTimer.singleShot(STARTED_MS, self, self._started)
         await self._quitting.wait()
         await self._quit_in_stages()
@@ -147,6 +153,7 @@ class Panel(QObject):
         self._instance.close()
         self.window.hide()
         self._tray.close()
+        self._helper.stop()
         await self._engine.shutdown()
         await self._save()
         end_s = time.monotonic() + SAMPLER_END_S
@@ -203,6 +210,15 @@ def _thresholds(settings: SettingsStore) -> Thresholds:
 
 def _shelf(storage: Storage) -> Shelf:
     return Shelf(ConversationStore(storage), PresetStore(storage, PRESETS))
+
+
+def _helper_of(source: RigSource | None, watch: WatchBridge) -> HelperLink:
+    """Return the line to this machine's fan helper, or a simulated one for a simulated rig."""
+    if not isinstance(source, SimulatedRig):
+        return SocketLink()
+    helper = SimulatedLink(source)
+    watch.tick_ready.connect(helper.take_tick)
+    return helper
 
 
 def _make_engine(settings: SettingsStore) -> Engine:
@@ -311,7 +327,9 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
     async def main() -> bool:
         watch = WatchBridge()
         engine = EngineBridge(_make_engine(settings))
-        window = MainWindow(settings, watch, engine, chosen)
+        helper = _helper_of(SimulatedRig() if demo else None, watch)
+        window = MainWindow(settings, watch, engine, chosen, helper=helper)
+        helper.start()
         window.show_pane(pane)
         window.resize(*size)
         window.show()
@@ -324,6 +342,7 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
         window.monitor_pane.draw_now()  # A busy machine's clock may not have come to every chart.
         await asyncio.sleep(0)
         saved = window.grab().save(str(out), "PNG")
+        helper.stop()
         await engine.shutdown()
         window.deleteLater()
         return bool(saved)

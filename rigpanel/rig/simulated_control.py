@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Fans and power limits of the simulated rig, set as a real card's are."""
 
+from collections.abc import Callable
+
 from rigpanel.rig.readings import GpuSample, Missing
 from rigpanel.rig.simulated import LIMIT_W, MAX_DUTY_PCT, MIN_DUTY_PCT, SimulatedRig
 from rigpanel.rig.vitals import CardVitals
@@ -14,17 +16,20 @@ class SimulatedControl:
     missing = None
     starts = 1
 
-    def __init__(self, rig: SimulatedRig | None = None) -> None:
+    def __init__(
+        self,
+        rig: SimulatedRig | None = None,
+        cards: Callable[[], tuple[GpuSample, ...]] | None = None,
+    ) -> None:
+        """Read through `cards` where somebody else already reads the rig."""
         self._rig = rig or SimulatedRig()
+        self._cards = cards or (lambda: self._rig.read().cards)
         self._told_pct: dict[str, float] = {}
         self._uuids: list[str] = []
 
     def read(self) -> tuple[CardVitals, ...]:
         """Read every card once."""
-        return self.vitals(self._rig.read().cards)
-
-    def vitals(self, cards: tuple[GpuSample, ...]) -> tuple[CardVitals, ...]:
-        """Return what cooling needs of cards already read."""
+        cards = self._cards()
         self._uuids = [card.uuid for card in cards]
         return tuple(self._vitals(card) for card in cards)
 

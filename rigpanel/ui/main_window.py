@@ -24,6 +24,8 @@ from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.alerts_pane import AlertsPane
 from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
+from rigpanel.ui.panes.fans.fans_pane import FansPane
+from rigpanel.ui.panes.fans.helper_link import HelperLink
 from rigpanel.ui.panes.load.load_pane import LoadPane
 from rigpanel.ui.panes.monitor_pane import MonitorPane
 from rigpanel.ui.panes.settings_pane import SettingsPane
@@ -47,7 +49,9 @@ log = logging.getLogger(__name__)
 class MainWindow(QMainWindow):
     """One window; `hide_on_close` is true while a tray icon can bring it back."""
 
-    PANES: ClassVar[tuple[str, ...]] = ("rig", "load", "chat", "monitor", "alerts", "settings")
+    PANES: ClassVar[tuple[str, ...]] = (
+        *("rig", "load", "chat", "monitor", "fans", "alerts", "settings"),
+    )
     quit_requested = Signal()
 
     def __init__(
@@ -58,6 +62,7 @@ class MainWindow(QMainWindow):
         theme: Theme | None = None,
         profiles: ProfileStore | None = None,
         shelf: Shelf | None = None,
+        helper: HelperLink | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -80,6 +85,8 @@ class MainWindow(QMainWindow):
         self.load_pane = LoadPane(settings, watch, engine, profiles)
         self.chat_pane = ChatPane(engine, watch, self._theme, shelf)
         self.monitor_pane = MonitorPane(watch, engine, settings, self._theme)
+        helper = helper or HelperLink(self)
+        self.fans_pane = FansPane(watch, settings, self.monitor_pane.history, helper, self._theme)
         self.alerts_pane = AlertsPane(settings, watch)
         self.settings_pane = SettingsPane(settings)
         self.status_line = StatusLine()
@@ -88,6 +95,7 @@ class MainWindow(QMainWindow):
         for receiver in (self.strip, self.banners, self.status_line):
             watch.tick_ready.connect(receiver.take_tick)
         engine.status_changed.connect(self.status_line.take_status)
+        helper.status_ready.connect(self.status_line.take_helper)
         self.chat_pane.load_requested.connect(self.load_pane.load)
         self.load_pane.fold_requested.connect(self.toggle_loader)
         self.alerts_pane.settings_requested.connect(self._show_settings)
@@ -180,7 +188,7 @@ class MainWindow(QMainWindow):
         row.addWidget(self._folded_loader())
         row.addWidget(self._splitter, 1)
         self._pages = QStackedWidget()
-        for content in (rig, self.alerts_pane, self.settings_pane):
+        for content in (rig, self.fans_pane, self.alerts_pane, self.settings_pane):
             self._pages.addWidget(content)
         page = named(QWidget(), "page")
         rows = column(margins=(8, 8, 8, 8), spacing=8)
@@ -220,19 +228,8 @@ class MainWindow(QMainWindow):
             ("Ctrl+Shift+C", self.chat_pane.copy_last_reply),
             ("Ctrl+B", self.toggle_loader),
             ("Ctrl+Q", self.quit_requested),
-            ("Ctrl+1", self._show_rig),
-            ("Ctrl+2", self._show_alerts),
-            ("Ctrl+3", self._show_settings),
         ):
             QShortcut(QKeySequence(keys), self).activated.connect(slot)
-
-    @Slot()
-    def _show_rig(self) -> None:
-        self.show_pane("rig")
-
-    @Slot()
-    def _show_alerts(self) -> None:
-        self.show_pane("alerts")
 
     @Slot()
     def _show_settings(self) -> None:
@@ -302,5 +299,5 @@ class MainWindow(QMainWindow):
         if theme is self._theme:
             return
         self._theme = apply_theme(self._app, self._theme_choice)
-        for part in (self.strip, self.rail, self.chat_pane, self.monitor_pane):
+        for part in (self.strip, self.rail, self.chat_pane, self.monitor_pane, self.fans_pane):
             part.set_theme(self._theme)

@@ -2,14 +2,14 @@
 """The rail: a narrow column that leads to each page."""
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF, QShortcut
 from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QVBoxLayout, QWidget
 
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.widgets import named
 
 WIDTH_PX = 72
-PAGES = (("rig", "Rig"), ("alerts", "Alerts"), ("settings", "Settings"))
+PAGES = (("rig", "Rig"), ("fans", "Fans"), ("alerts", "Alerts"), ("settings", "Settings"))
 
 
 class Rail(QFrame):
@@ -34,6 +34,7 @@ class Rail(QFrame):
             button.setIconSize(QSize(22, 22))
             button.setFixedWidth(WIDTH_PX - 12)
             button.setToolTip(f"Ctrl+{number + 1}")
+            QShortcut(f"Ctrl+{number + 1}", self).activated.connect(button.click)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             self._group.addButton(button, number)
             self._buttons[name] = button
@@ -70,6 +71,13 @@ def _draw(name: str, colour: str) -> QPixmap:
             painter.drawRoundedRect(QRectF(2.5, top, 17, 6), 1.5, 1.5)
             painter.drawEllipse(QPointF(7, top + 3), 1.4, 1.4)
             painter.drawEllipse(QPointF(13, top + 3), 1.4, 1.4)
+    elif name == "fans":
+        painter.drawEllipse(QPointF(11, 11), 8.2, 8.2)
+        painter.translate(11, 11)
+        for _ in range(3):
+            painter.drawArc(QRectF(-2.6, -7.0, 5.2, 6.4), 90 * 16, -200 * 16)
+            painter.rotate(120)
+        painter.drawEllipse(QPointF(0, 0), 1.4, 1.4)
     elif name == "alerts":
         triangle = (QPointF(11, 3), QPointF(20, 19), QPointF(2, 19), QPointF(11, 3))
         painter.drawPolyline(QPolygonF(triangle))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The status line: what the engine does, who holds the fans, what is simulated, what is wrong."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
@@ -18,6 +21,7 @@ class StatusLine(QFrame):
         named(self, "status")
         self.engine, self.fans, self.alerts = (QLabel() for _ in range(3))
         self.rig = named(QLabel(), "warm")
+        self._held = False
         self.engine.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 5, 16, 5)
@@ -43,6 +47,12 @@ class StatusLine(QFrame):
         self.engine.setToolTip(self.engine.text())
 
     @Slot(object)
+    def take_helper(self, status: Mapping[str, Any]) -> None:
+        """Keep whether the fan helper holds a fan by what it tells of its cards."""
+        fans = [fan for gpu in status["gpus"] for fan in gpu["fans"] or ()]
+        self._held = any(fan["held_by"] == "curve" for fan in fans)
+
+    @Slot(object)
     def take_tick(self, tick: Tick) -> None:
         """Show one reading of the rig."""
         policies = {
@@ -51,7 +61,9 @@ class StatusLine(QFrame):
             if not isinstance(gpu.fans, Missing)
             for fan in gpu.fans
         }
-        if "manual" in policies:
+        if "manual" in policies and self._held:
+            self.fans.setText("Fans: on the fan helper's curves")
+        elif "manual" in policies:
             self.fans.setText("Fans: some are set by hand")
         elif "auto" in policies:
             self.fans.setText("Fans: the cards' own control")

@@ -145,6 +145,16 @@ QComboBox QAbstractItemView {{
   background: {t.surface}; border: 1px solid {t.border}; padding: 4px; outline: none;
   selection-background-color: {mix(t.accent, t.surface, 0.2)}; selection-color: {t.text}; }}
 QFrame#composer QPlainTextEdit {{ border: none; background: transparent; padding: 2px; }}
+QTableWidget#points {{
+  background: {t.background}; border: 1px solid {t.border}; border-radius: 6px; outline: none;
+  selection-background-color: {mix(t.accent, t.surface, 0.2)}; selection-color: {t.text}; }}
+QTableWidget#points:focus {{ border-color: {t.accent}; }}
+QTableWidget#points QHeaderView, QTableWidget#points QHeaderView::section {{
+  background: transparent; border: none; color: {t.text_muted}; font-size: 12px; }}
+QTableWidget#points QLineEdit {{ padding: 0; border-radius: 0; min-height: 0; }}
+QFrame#banner[tone="trial"] {{
+  background: {mix(t.accent, t.surface, 0.14)}; border-color: {t.accent}; }}
+QFrame#banner[tone="trial"] QLabel {{ font-size: 13px; }}
 QCheckBox {{ spacing: 8px; }}
 QCheckBox::indicator {{
   width: 16px; height: 16px; border: 1px solid {t.text_muted}; border-radius: 4px;

@@ -27,6 +27,7 @@ from rigpanel.settings import (
 )
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.main_window import MainWindow
+from rigpanel.ui.rail import PAGES
 from rigpanel.ui.theme import LIGHT
 from rigpanel.ui.theme_apply import apply_theme
 from rigpanel.ui.window_layout import WindowLayout, read_layout
@@ -95,6 +96,7 @@ def test_every_pane_can_be_shown(desk: Desk, qtbot: QtBot, name: str) -> None:
         "load": window.load_pane,
         "chat": window.chat_pane,
         "monitor": window.monitor_pane,
+        "fans": window.fans_pane,
         "alerts": window.alerts_pane,
         "settings": window.settings_pane,
     }
@@ -223,8 +225,10 @@ def test_the_status_line_says_what_is_loaded_and_where(desk: Desk) -> None:
 
 def test_the_rail_and_its_keys_lead_to_the_pages(desk: Desk) -> None:
     window = desk.window
-    QTest.keyClick(window, Qt.Key.Key_3, Qt.KeyboardModifier.ControlModifier)
-    assert window.settings_pane.isVisible()
+    for page, pane in (("fans", window.fans_pane), ("settings", window.settings_pane)):
+        key = Qt.Key(Qt.Key.Key_1 + [name for name, _ in PAGES].index(page))
+        QTest.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
+        assert pane.isVisible()
     QTest.keyClick(window, Qt.Key.Key_L, Qt.KeyboardModifier.ControlModifier)
     assert window.chat_pane.isVisible()
     assert window.chat_pane.composer.hasFocus()

@@ -67,7 +67,7 @@ class AlertsPane(QFrame):
         rows.addWidget(named(QLabel("Alerts"), "title"))
         rule = QHBoxLayout()
         self._rule = label("", "muted")
-        change = button("Change in Settings", "link", "Temperatures and hold time (Ctrl+3)")
+        change = button("Change in Settings", "link", "Temperatures and hold time")
         change.clicked.connect(self.settings_requested)
         rule.addWidget(self._rule, 1)
         rule.addSpacing(16)

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""The fans pane on the simulated rig: drawing by pointer and keys, applying, confirming."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QTableWidgetItem
+
+from rigpanel.cooling.presets import BALANCED, COOL
+from rigpanel.rig.simulated import UUIDS, SimulatedRig
+from rigpanel.settings import SettingsStore
+from rigpanel.ui.bridges import WatchBridge
+from rigpanel.ui.panes.fans.fans_pane import BOTTOM, FansPane
+from rigpanel.ui.panes.fans.helper_link import HelperLink, SimulatedLink
+from rigpanel.ui.theme import DARK, LIGHT
+from rigpanel.watch.history import RigHistory
+from rigpanel.watch.tick import Tick
+from tests.ui.window_fixtures import words_in
+
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
+
+
+class Shown:
+    """A pane over a simulated rig whose clock the test turns."""
+
+    def __init__(self, folder: Path, *, helper: bool = True) -> None:
+        self.now = 0.0
+        self.rig = SimulatedRig(lambda: self.now)
+        self.rig.set_load((0.6, 0.6))
+        self.watch = WatchBridge()
+        self.history = RigHistory()
+        self.link = SimulatedLink(self.rig) if helper else HelperLink()
+        if isinstance(self.link, SimulatedLink):
+            self.watch.tick_ready.connect(self.link.take_tick)
+        settings = SettingsStore(folder / "settings.toml")
+        self.pane = FansPane(self.watch, settings, self.history, self.link, DARK)
+        self.parts = self.pane.parts
+        self.pane.resize(1180, 640)
+        self.pane.show()
+        QTest.qWaitForWindowExposed(self.pane)
+        self.ticks(60)
+
+    def ticks(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.now += 1.0
+            tick = Tick(self.now, self.rig.read(), (), ())
+            self.history.append(tick)
+            self.watch.on_tick(tick)
+        QApplication.processEvents()
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        assert self.pane.editor is not None
+        return list(self.pane.editor.points)
+
+    def at(self, at_c: float, duty_pct: float) -> QPointF:
+        """Return where a place of the plot is on the plot's viewport."""
+        view = self.parts.plot.item.getViewBox()
+        return QPointF(
+            self.parts.plot.plot.mapFromScene(view.mapViewToScene(QPointF(at_c, duty_pct)))
+        )
+
+    def drag(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+        viewport = self.parts.plot.plot.viewport()
+        left = Qt.MouseButton.LeftButton
+        first, last = self.at(*begin).toPoint(), self.at(*end).toPoint()
+        QTest.mousePress(viewport, left, pos=first)
+        for step in range(1, 6):
+            QTest.mouseMove(viewport, first + (last - first) * step / 5)
+            QTest.qWait(20)
+        QTest.mouseRelease(viewport, left, pos=last)
+
+    def cell(self, row: int, column: int) -> QTableWidgetItem:
+        item = self.parts.table.item(row, column)
+        assert item is not None
+        return item
+
+    def manual(self, place: int) -> bool:
+        fans = self.rig.read().cards[place].fans
+        assert isinstance(fans, tuple)
+        return fans[0].policy == "manual"
+
+
+@pytest.fixture
+def shown(qapp: QApplication, tmp_path: Path) -> Iterator[Shown]:
+    shown = Shown(tmp_path)
+    yield shown
+    shown.pane.close()
+    shown.pane.deleteLater()
+
+
+def test_a_point_is_dragged_and_the_drag_undone(shown: Shown) -> None:
+    before = shown.points
+    at_c, duty = before[2]
+    shown.drag((at_c, duty), (66, 80))
+    assert shown.points[2] == pytest.approx((66, 80), abs=1.5)
+    assert [*shown.points[:2], *shown.points[3:]] == [*before[:2], *before[3:]]
+    assert shown.cell(2, 0).text() == f"{shown.points[2][0]:g}"
+    QTest.keyClick(shown.parts.plot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert shown.points == before
+    QTest.mouseClick(shown.parts.redo, Qt.MouseButton.LeftButton)
+    assert shown.points[2] == pytest.approx((66, 80), abs=1.5)
+    assert not shown.manual(0)  # drawn is not applied
+
+
+def test_a_double_click_adds_a_point(shown: Shown) -> None:
+    count = len(shown.points)
+    viewport = shown.parts.plot.plot.viewport()
+    where = shown.at(50, 44).toPoint()
+    QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=where)
+    QTest.mouseDClick(viewport, Qt.MouseButton.LeftButton, pos=where)
+    QTest.mouseRelease(viewport, Qt.MouseButton.LeftButton, pos=where)
+    assert len(shown.points) == count + 1
+    assert shown.points[1] == pytest.approx((50, 44), abs=1.5)
+
+
+def test_a_curve_is_drawn_with_the_keys_alone(shown: Shown) -> None:
+    plot = shown.parts.plot
+    plot.setFocus()
+    QTest.keyClick(plot, Qt.Key.Key_PageDown)
+    QTest.keyClick(plot, Qt.Key.Key_Right)
+    QTest.keyClick(plot, Qt.Key.Key_Up, Qt.KeyboardModifier.ShiftModifier)
+    assert shown.points[:2] == [(40, 30), (61, 55)]
+    QTest.keyClick(plot, Qt.Key.Key_Insert)
+    assert len(shown.points) == 6
+    QTest.keyClick(plot, Qt.Key.Key_Delete)
+    QTest.keyClick(plot, Qt.Key.Key_Delete)
+    assert len(shown.points) == 4
+    assert "Point" in plot.accessibleDescription()
+
+
+def test_figures_are_typed(shown: Shown) -> None:
+    shown.cell(2, 1).setText("70")
+    assert shown.points[1:3] == [(60, 50), (72, 70)]
+    shown.cell(2, 0).setText("hot")
+    assert shown.cell(2, 0).text() == "72"
+    shown.parts.smoothing.critical.setValue(88)
+    assert shown.pane.editor is not None
+    assert shown.pane.editor.curve.critical_c == 88
+    assert shown.parts.plot.critical_line.value == 88
+
+
+def test_applied_kept_and_handed_back(shown: Shown) -> None:
+    shown.parts.apply.click()
+    shown.ticks()
+    assert shown.manual(0)
+    assert "goes back in" in shown.parts.trial.sentence.text()
+    assert not shown.parts.apply.isEnabled()
+    shown.parts.trial.keep.click()
+    shown.ticks(15)
+    assert shown.parts.trial.isHidden()
+    assert shown.manual(0)
+    assert shown.parts.held.text() == "On its curve"
+    shown.parts.auto.click()
+    shown.ticks()
+    assert not shown.manual(0)
+    assert shown.parts.held.text() == "Card's own control"
+
+
+def test_without_a_word_it_goes_back(shown: Shown) -> None:
+    shown.parts.apply.click()
+    shown.ticks(5)
+    assert shown.manual(0)
+    shown.ticks(8)
+    assert not shown.manual(0)
+    assert shown.parts.trial.isHidden()
+
+
+def test_it_is_taken_back_at_once(shown: Shown) -> None:
+    shown.parts.apply.click()
+    shown.parts.trial.back.click()
+    shown.ticks()
+    assert not shown.manual(0)
+
+
+def test_each_card_has_its_own_drawing(shown: Shown) -> None:
+    shown.cell(0, 1).setText("40")
+    second = shown.parts.cards.findChildren(type(shown.parts.apply))[1]
+    second.click()
+    assert shown.points == list(BALANCED.points)
+    shown.parts.apply.click()
+    shown.ticks()
+    assert (shown.manual(0), shown.manual(1)) == (False, True)
+    assert "on trial" in second.text()
+
+
+def test_presets_copying_and_own_presets(shown: Shown) -> None:
+    presets = shown.parts.presets
+    presets.setCurrentIndex(presets.findData("Cool"))
+    presets.activated.emit(presets.currentIndex())
+    assert shown.points == list(COOL.points)
+    presets.setCurrentIndex(presets.findData(BOTTOM))
+    presets.activated.emit(presets.currentIndex())
+    assert shown.points == [(at_c - 6, duty) for at_c, duty in COOL.points]
+    shown.parts.name.setText("Bottom")
+    shown.parts.save.click()
+    assert presets.findData("Bottom") > 0
+    shown.parts.copy_to.click()
+    assert "GPU 1" in shown.parts.problem.text()
+    shown.parts.cards.findChildren(type(shown.parts.apply))[1].click()
+    assert shown.points == [(at_c - 6, duty) for at_c, duty in COOL.points]
+    shown.parts.name.setText("Quiet")
+    shown.parts.save.click()
+    assert "choose another" in shown.parts.problem.text()
+
+
+def test_the_limits_and_the_card_now_are_drawn(shown: Shown) -> None:
+    plot = shown.parts.plot
+    assert (plot.min_line.value, plot.alert_line.value, plot.critical_line.value) == (30, 85, 90)
+    at_c = shown.rig.read().cards[0].temperature_c
+    x, y = plot.now.getData()
+    assert (list(x), len(y)) == ([at_c], 1)
+    assert len(plot.trail.getData()[0]) > 10
+    shown.pane._show_preview()
+    assert "this curve blows" in shown.parts.preview.text()
+    shown.pane.set_theme(LIGHT)
+
+
+def test_without_a_helper_it_says_what_mends_it(qapp: QApplication, tmp_path: Path) -> None:
+    shown = Shown(tmp_path, helper=False)
+    words = words_in(shown.pane)
+    assert "The fan helper does not run" in words
+    assert not shown.parts.apply.isEnabled()
+    assert not shown.parts.helper.install.isHidden()
+    shown.drag(shown.points[1], (55, 45))
+    assert shown.points[1] != BALANCED.points[1]
+    shown.pane.close()
+    shown.pane.deleteLater()
+
+
+def test_the_simulated_cards_are_the_rigs(shown: Shown) -> None:
+    assert shown.parts.cards.chosen == UUIDS[0]
