@@ -9,6 +9,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QTableWidgetItem
 
+from rigpanel.cooling.curve import curve_as_json
 from rigpanel.cooling.presets import BALANCED, COOL
 from rigpanel.rig.simulated import UUIDS, SimulatedRig
 from rigpanel.settings import SettingsStore
@@ -41,7 +42,7 @@ class Shown:
         self.pane.resize(1180, 640)
         self.pane.show()
         QTest.qWaitForWindowExposed(self.pane)
-        self.ticks(60)
+        self.ticks(35)
 
     def ticks(self, count: int = 1) -> None:
         for _ in range(count):
@@ -49,7 +50,6 @@ class Shown:
             tick = Tick(self.now, self.rig.read(), (), ())
             self.history.append(tick)
             self.watch.on_tick(tick)
-        QApplication.processEvents()
 
     @property
     def points(self) -> list[tuple[float, float]]:
@@ -158,6 +158,28 @@ def test_applied_kept_and_handed_back(shown: Shown) -> None:
     shown.ticks()
     assert not shown.manual(0)
     assert shown.parts.held.text() == "Card's own control"
+
+
+def test_a_drawing_outlasts_its_trial_and_can_still_be_undone(shown: Shown) -> None:
+    shown.cell(2, 1).setText("70")
+    drawn = shown.points
+    shown.parts.apply.click()
+    shown.ticks(13)
+    assert shown.points == drawn
+    assert shown.parts.unapplied.isVisible()
+    shown.parts.undo.click()
+    assert shown.points == list(BALANCED.points)
+
+
+def test_a_curve_set_from_elsewhere_is_taken_over_unless_one_is_being_drawn(shown: Shown) -> None:
+    order = {"gpu": UUIDS[0], "curve": curve_as_json(COOL)}
+    shown.link.ask("set_curve", **order)
+    assert shown.points == list(COOL.points)
+    shown.cell(2, 1).setText("99")
+    drawn = shown.points
+    shown.link.ask("set_curve", **{**order, "curve": curve_as_json(BALANCED)})
+    assert shown.points == drawn
+    assert len(shown.parts.plot.in_force.getData()[0]) > 2
 
 
 def test_without_a_word_it_goes_back(shown: Shown) -> None:

@@ -31,6 +31,7 @@ from rigpanel.watch.history import CardHistory
 
 SIDE_PX = 292
 CHARTS_PX = 150
+TABLE_PX = 440
 HINT = "Drag a point. Double-click adds one, Delete removes it, the arrow keys move it."
 
 
@@ -42,6 +43,7 @@ class FansLayout:
         self.window = TimeWindow(pane)
         self.window.set_span(SPANS_S[1])
         self._source: HistorySource | None = None
+        self._coloured: tuple[str, str, HistorySource | None] = ("", "", None)
         self.temperature: TemperatureChart | None = None
         self.duty: DutyChart | None = None
         self.plot = CurvePlot()
@@ -76,6 +78,8 @@ class FansLayout:
         self.problem = label("", "error")
         self.problem.hide()
         self.nothing = label("No card whose fans could be set has been found.", "empty")
+        self.nothing.setWordWrap(False)
+        self.fan.hide()
         self.body = QWidget()
         self.body.hide()
         self._charts_row = QHBoxLayout()
@@ -92,7 +96,10 @@ class FansLayout:
         self._theme = theme
 
     def show_colour(self, theme: Theme, colour: str) -> None:
-        """Draw in the card's colour."""
+        """Draw in the card's colour; styling again what has it would cost time at every tick."""
+        if (theme.name, colour, self._source) == self._coloured:
+            return
+        self._coloured = (theme.name, colour, self._source)
         self.plot.set_theme(theme, colour)
         for chart in (self.temperature, self.duty):
             if chart is not None:
@@ -114,6 +121,7 @@ class FansLayout:
             self._charts_row.addWidget(chart, 1)
         self.plot.forget_trail()
         self.fan.clear()
+        self.fan.show()
         self.fan.addItems(["All fans", *(f"Fan {fan} alone" for fan in range(fans))])
 
     def take_tick(self, now_s: float, sample: GpuSample | None, hot_c: float) -> None:
@@ -199,8 +207,10 @@ class FansLayout:
         side.setLayout(rows)
         rows.addWidget(self.presets)
         self.table.setMinimumHeight(80)
+        self.table.setMaximumHeight(TABLE_PX)
         rows.addWidget(self.table, 1)
         rows.addWidget(self.smoothing)
+        rows.addStretch(0)
         rows.addLayout(_row(self.name, self.save, stretched=0))
         rows.addLayout(_row(self.import_, self.export, self.copy_to, stretched=2))
         rows.addWidget(self.problem)

@@ -126,8 +126,8 @@ class FansPane(QFrame):
         for scope, editor in self._editors.items():
             told = self._told.get(scope[0])
             now = None if told is None else told.in_force(scope[1])
-            before = self._in_force[scope]
-            if now is not None and now != before and before in {None, editor.curve}:
+            untouched = editor.curve == self._in_force[scope] or not editor.can_undo
+            if now not in {None, editor.curve, self._in_force[scope]} and untouched:
                 editor.start_over(now)
             self._in_force[scope] = now
         self._show_scope()
