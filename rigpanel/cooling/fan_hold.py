@@ -13,6 +13,7 @@ DISOBEYED_TICKS = 3
 """An order that shows no effect for so long is not obeyed."""
 FOREIGN_TICKS = 2
 TOLERANCE_PCT = 1.0
+LEAST_PCT = 1
 DROPS_ALLOWED, DROPS_WITHIN_S = 3, 60.0
 """A driver drops an order once; who takes the fan back again and again is another program."""
 RETRY_S = 30.0
@@ -36,10 +37,13 @@ class _Look(enum.Enum):
 
 
 def duty_range(fan: FanSample) -> DutyRange:
-    """Return the duties a fan takes; the usual range where the driver does not tell."""
+    """Return the duties a fan may be told; the usual range where the driver does not tell it.
+
+    Never 0: only a card's own control may stop a fan.
+    """
     low = 30 if isinstance(fan.min_duty_pct, Missing) else round(fan.min_duty_pct)
     high = 100 if isinstance(fan.max_duty_pct, Missing) else round(fan.max_duty_pct)
-    return DutyRange(low, max(low, high))
+    return DutyRange(max(low, LEAST_PCT), max(low, high, LEAST_PCT))
 
 
 def release(control: CoolingControl, uuid: str, fan: int) -> Missing | None:

@@ -39,6 +39,8 @@ RIG_MODULES = (
 """What of `rig` the helper needs: no psutil, no numpy."""
 PANELS_OWN = {"editing", "install", "preview", "saved_curves"}
 """What of this room the helper does not need."""
+UNCHECKED = ("--invalidation-mode", "unchecked-hash")
+"""Has Python believe the compiled files: their sources lie beside them in the same archive."""
 
 
 class InstallError(errors.RigpanelError):
@@ -77,36 +79,42 @@ def runs_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def build_archive(out: Path) -> None:
-    """Write the helper and the NVML binding into one file that Python runs by itself."""
+def build_archive(out: Path, python: str) -> None:
+    """Write the helper and the NVML binding into one file, compiled for the Python that runs it.
+
+    Compiled, because compiling the binding at each start costs the helper 12 MiB for its life.
+    """
     package = Path(errors.__file__).parent
     binding = importlib.util.find_spec("pynvml")
     if binding is None or binding.origin is None:
         raise InstallError("The Python package nvidia-ml-py is missing: install rigpanel anew.")
     modules = [package / "__init__.py", package / "errors.py"]
     modules += [package / "rig" / f"{name}.py" for name in RIG_MODULES]
-    modules += [
-        file for file in sorted((package / "cooling").glob("*.py")) if file.stem != "install"
-    ]
+    modules += [m for m in sorted((package / "cooling").glob("*.py")) if m.stem not in PANELS_OWN]
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=out.parent)
-    with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("__main__.py", MAIN)
-        archive.write(binding.origin, "pynvml.py")
+    with tempfile.TemporaryDirectory(dir=out.parent) as made:
+        folder = Path(made)
+        (folder / "__main__.py").write_text(MAIN, encoding="utf-8")
+        shutil.copyfile(binding.origin, folder / "pynvml.py")
         for module in modules:
-            archive.write(module, str(Path("rigpanel") / module.relative_to(package)))
-    Path(name).chmod(0o644)
-    Path(name).replace(out)
+            copy = folder / "rigpanel" / module.relative_to(package)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(module, copy)
+        _run(python, "-IS", "-m", "compileall", "-q", "-b", *UNCHECKED, made)
+        whole = folder / ARCHIVE
+        with zipfile.ZipFile(whole, "w") as archive:
+            for file in sorted(folder.rglob("*.py*")):
+                if file != whole:
+                    archive.write(file, str(file.relative_to(folder)))
+        whole.chmod(0o644)
+        whole.replace(out)
 
 
 def system_python() -> str:
     """Return a Python that only root can change; raises InstallError where there is none."""
     mine = str(Path(sys.executable).resolve())
-    for candidate in (
-        UNIT_PYTHON,
-        mine,
-        *(f"/usr/bin/python3.{minor}" for minor in range(20, 10, -1)),
-    ):
+    others = (f"/usr/bin/python3.{minor}" for minor in range(20, 10, -1))
+    for candidate in (UNIT_PYTHON, mine, *others):
         if _only_roots(Path(candidate)) and _version(candidate) >= LEAST_PYTHON:
             return candidate
     raise InstallError(
@@ -119,7 +127,7 @@ def install(places: Places) -> None:
     """Write every file; raises InstallError. systemd is told by `enable`."""
     python = system_python()
     try:
-        build_archive(places.library / ARCHIVE)
+        build_archive(places.library / ARCHIVE, python)
         _put(places.library / RESTORE, Path(restore.__file__).read_text(encoding="utf-8"))
         for unit in UNITS:
             text = _shipped(unit).read_text(encoding="utf-8")
@@ -140,19 +148,24 @@ def enable() -> None:
 
 def remove(places: Places, socket: str | None = None) -> None:
     """Take everything back: power limits, fans, service, files, and the curves kept."""
-    with contextlib.suppress(HelperError), HelperClient(socket) as client:
-        client.ask("reset_power_limits")
-        client.ask("auto")
-    if places.root == Path("/") and runs_systemd():
-        for command in (("disable", "--now", *UNITS), ("daemon-reload",)):
-            with contextlib.suppress(InstallError):
-                _run("systemctl", *command)
-    with contextlib.suppress(OSError):
-        restore.main()
+    if places.root == Path("/"):
+        _put_cards_back(socket)
     for file in (*(places.units / unit for unit in UNITS), places.policy):
         file.unlink(missing_ok=True)
     for folder in (places.library, places.state):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_cards_back(socket: str | None) -> None:
+    """Have the helper put back what it set, end it, and hand the fans back once more."""
+    with contextlib.suppress(HelperError), HelperClient(socket) as client:
+        client.ask("reset_power_limits")
+        client.ask("auto")
+    if runs_systemd():
+        for command in (("disable", "--now", *UNITS), ("daemon-reload",)):
+            with contextlib.suppress(InstallError):
+                _run("systemctl", *command)
+    restore.main()
 
 
 def session_command() -> list[str]:
@@ -160,9 +173,9 @@ def session_command() -> list[str]:
 
     Raises InstallError where nothing can ask for the right.
     """
-    archive = paths.cache_dir() / ARCHIVE
-    build_archive(archive)
-    command = [system_python(), "-IS", str(archive), "--session-of", str(os.getuid())]
+    archive, python = paths.cache_dir() / ARCHIVE, system_python()
+    build_archive(archive, python)
+    command = [python, "-IS", str(archive), "--session-of", str(os.getuid())]
     return [*as_root(), *command]
 
 

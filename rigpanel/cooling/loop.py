@@ -163,18 +163,24 @@ class CoolingLoop:
         self.read()
 
     def hand_back_all(self) -> list[str]:
-        """Hand every fan of every card back, and return a sentence for each that stays."""
+        """Hand every fan of every card back, and return a sentence for each that stays.
+
+        A fan that is held is handed back though its card does not tell its fans just now.
+        """
+        held = set(self._holds) | self._releasing
         self._curves.clear()
         self._holds.clear()
         self._releasing.clear()
-        problems = []
-        for vitals in self.control.read():
-            for fan in vitals.fan_samples:
-                failed = release(self.control, vitals.uuid, fan.fan)
-                if failed is not None:
-                    problems.append(_stays(vitals, fan, failed))
+        cards = {vitals.uuid: vitals for vitals in self.control.read()}
+        for vitals in cards.values():
+            held |= {(vitals.uuid, fan.fan) for fan in vitals.fan_samples}
             if not isinstance(vitals.fans, Missing):
                 self._met.add(vitals.uuid)
+        problems = []
+        for uuid, fan in sorted(held):
+            failed = release(self.control, uuid, fan)
+            if failed is not None:
+                problems.append(_stays(cards.get(uuid), fan, failed))
         return problems
 
     def release_now(self, uuids: Iterable[str]) -> list[str]:
@@ -188,7 +194,7 @@ class CoolingLoop:
                     self._releasing.discard(key)
                     continue
                 self._releasing.add(key)
-                problems.append(_stays(vitals, fan, failed))
+                problems.append(_stays(vitals, fan.fan, failed))
         self.read_again()
         return problems
 
@@ -196,7 +202,9 @@ class CoolingLoop:
         """Hand the fans back before the machine sleeps; the curves are kept for the waking."""
         self._asleep_since_s = self._clock()
         for key, hold in self._holds.items():
-            release(self.control, *key)
+            failed = release(self.control, *key)
+            if failed is not None:
+                self.tell(key[0], _stays(self._vitals.get(key[0]), key[1], failed))
             hold.forget_order()
 
     def resume(self) -> None:
@@ -295,9 +303,6 @@ def _rise_c(before: CardVitals | None, now: CardVitals) -> float:
     )
 
 
-def _stays(vitals: CardVitals, fan: FanSample, why: Missing) -> str:
-    reason = why.value.replace("_", " ")
-    return (
-        f"Fan {fan.fan} of GPU {vitals.index} could not be handed back ({reason}); it is tried "
-        "again every second."
-    )
+def _stays(vitals: CardVitals | None, fan: int, why: Missing) -> str:
+    card = "a card that is gone" if vitals is None else f"GPU {vitals.index}"
+    return f"Fan {fan} of {card} could not be handed back ({why.value.replace('_', ' ')})."

@@ -19,8 +19,12 @@ class _Nvml:
         self._library = ctypes.CDLL(LIBRARY)
 
     def __call__(self, name: str, *arguments: object) -> int:
-        function = getattr(self._library, name, None)
-        return FUNCTION_NOT_FOUND if function is None else int(function(*arguments))
+        """Call a function, or the one of its first version where the library is that old."""
+        for known in (name, name.removesuffix("_v2")):
+            function = getattr(self._library, known, None)
+            if function is not None:
+                return int(function(*arguments))
+        return FUNCTION_NOT_FOUND
 
 
 def main() -> int:
@@ -31,6 +35,8 @@ def main() -> int:
         _say("there is no NVIDIA driver, so there is no fan to hand back.")
         return 1
     status = nvml("nvmlInit_v2")
+    if status == FUNCTION_NOT_FOUND:
+        status = nvml("nvmlInitWithFlags", ctypes.c_uint(0))
     if status != SUCCESS:
         _say(f"the NVIDIA driver does not start (error {status}); the fans stay as they are.")
         return 1

@@ -76,7 +76,7 @@ def read_card(
 
     `kept` is an earlier sample whose slow parts (PCIe traffic, processes) are still good.
     """
-    limits = call(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
+    least_w, most_w = _power_range(handle)
     memory_used, memory_total = _memory(handle)
     return GpuSample(
         index=index,
@@ -88,8 +88,8 @@ def read_card(
         shutdown_c=_threshold(handle, pynvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN),
         power_draw_w=_watts(call(pynvml.nvmlDeviceGetPowerUsage, handle)),
         power_limit_w=_power_limit(handle),
-        power_limit_min_w=limits if isinstance(limits, Missing) else _watts(int(limits[0])),
-        power_limit_max_w=limits if isinstance(limits, Missing) else _watts(int(limits[1])),
+        power_limit_min_w=least_w,
+        power_limit_max_w=most_w,
         energy_j=_divided(call(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle), 1000),
         utilization_pct=_utilization(handle),
         memory_used_mib=memory_used,
@@ -108,7 +108,7 @@ def read_vitals(
     handle: Handle, *, index: int, uuid: str, name: Reading[str], bus_id: Reading[str]
 ) -> CardVitals:
     """Read what cooling a card needs, and no more: it is read every second, day and night."""
-    limits = call(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
+    least_w, most_w = _power_range(handle)
     default = call(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)
     fans = _fans(handle)
     return CardVitals(
@@ -120,8 +120,8 @@ def read_vitals(
         slowdown_c=_threshold(handle, pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
         power_draw_w=_watts(call(pynvml.nvmlDeviceGetPowerUsage, handle)),
         power_limit_w=_power_limit(handle),
-        power_limit_min_w=limits if isinstance(limits, Missing) else _watts(int(limits[0])),
-        power_limit_max_w=limits if isinstance(limits, Missing) else _watts(int(limits[1])),
+        power_limit_min_w=least_w,
+        power_limit_max_w=most_w,
         power_limit_default_w=_watts(default),
         fans=fans,
         targets_pct=()
@@ -209,6 +209,14 @@ def _power_limit(handle: Handle) -> Reading[float]:
             lambda: call(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle),
         )
     )
+
+
+def _power_range(handle: Handle) -> tuple[Reading[float], Reading[float]]:
+    """power.min_limit and power.max_limit."""
+    limits = call(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, handle)
+    if isinstance(limits, Missing):
+        return limits, limits
+    return _watts(int(limits[0])), _watts(int(limits[1]))
 
 
 def _utilization(handle: Handle) -> Reading[float]:

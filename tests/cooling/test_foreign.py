@@ -218,3 +218,19 @@ def test_a_driver_that_does_not_tell_the_cards_range_is_given_the_usual_one(
     watched.loop.set_curves(watched.rig.uuid(0), {None: FanCurve(((20, 0), (90, 5)))})
     watched.tick()
     assert watched.duty() == 30
+
+
+def test_a_held_fan_is_handed_back_though_the_card_does_not_tell_its_fans(
+    watched: Watched,
+) -> None:
+    watched.hold()
+    watched.rig.fail("nvmlDeviceGetNumFans", UNKNOWN)
+    assert watched.loop.hand_back_all() == []
+    assert watched.rig.manual_fans == []
+
+
+def test_no_order_stops_a_fan_though_the_card_would_take_it(watched: Watched) -> None:
+    watched.rig.card(0).min_duty_pct = 0
+    watched.loop.set_curves(watched.rig.uuid(0), {None: FanCurve(((20, 0), (90, 0)))})
+    watched.tick()
+    assert watched.duty() >= 1

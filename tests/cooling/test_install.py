@@ -30,7 +30,7 @@ def installed(tmp_path: Path) -> Places:
 def test_the_one_file_runs_with_the_standard_library_alone(
     fake_nvml: FakeRig, tmp_path: Path
 ) -> None:
-    build_archive(tmp_path / "fand.pyz")
+    build_archive(tmp_path / "fand.pyz", sys.executable)
     socket = tmp_path / "fand.sock"
     command = [sys.executable, "-IS", str(tmp_path / "fand.pyz"), "--socket", str(socket)]
     with subprocess.Popen(
@@ -41,9 +41,16 @@ def test_the_one_file_runs_with_the_standard_library_alone(
             curve = {"points": [[40, 30], [80, 90]]}
             client.ask("set_curve", gpu=fake_nvml.uuid(0), curve=curve)
         assert fake_nvml.manual_fans == [(0, 0), (0, 1)]
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+        assert sum(map(resident_mib, [str(started.pid), *children])) < 40
         started.terminate()
         assert started.wait(PATIENCE_S) == 0
     assert fake_nvml.manual_fans == []
+
+
+def resident_mib(pid: str) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def test_the_units_start_what_was_installed(installed: Places) -> None:

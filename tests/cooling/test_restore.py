@@ -54,6 +54,15 @@ def test_the_policy_call_stands_in_for_the_usual_one(stuck: FakeRig) -> None:
     assert stuck.manual_fans == []
 
 
+def test_an_old_library_has_its_fans_handed_back_too(tmp_path: Path) -> None:
+    rig = FakeRig.two_3090s(
+        tmp_path / "old", lacks=("nvmlInit_v2", "nvmlDeviceGetFanControlPolicy_v2")
+    )
+    fan = rig.card(1).fans[0]
+    fan.manual, fan.duty_pct, fan.target_pct = 1, 35, 35
+    assert (restore_auto(rig).returncode, rig.manual_fans) == (0, [])
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_is_not_root_is_told_to_be(stuck: FakeRig) -> None:
     stuck.path.chmod(0o666)
