@@ -100,7 +100,8 @@ class HelperBar(QWidget):
         if process is None:
             return
         said = bytes(process.readAllStandardError().data()).decode("utf-8", "replace").strip()
-        failed = process.exitStatus() is not QProcess.ExitStatus.NormalExit or process.exitCode()
+        fine = process.error() is QProcess.ProcessError.UnknownError  # Qt's word for no error
+        failed = not fine or process.exitCode() != 0
         self._problem = (said.splitlines() or ["It could not be started."])[-1] if failed else ""
         process.deleteLater()
         self._show()
