@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "with sudo."
         )
         return 1
-    if os.environ.get("NOTIFY_SOCKET"):
-        return min(_run(options, _tell_systemd), 1)
-    return run_guarded(lambda beat: _run(options, lambda _word: beat()), options.hung_after)
+    if os.environ.get("WATCHDOG_PID") == str(os.getpid()):
+        return min(_run(options, lambda: None), 1)  # systemd watches it, and hands back after it
+    return run_guarded(lambda beat: _run(options, beat), options.hung_after)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace, alive: Callable[[str], None]) -> int:
+def _run(options: argparse.Namespace, beat: Callable[[], None]) -> int:
     import logging
 
     from rigpanel.cooling.authority import Authority
@@ -79,13 +79,17 @@ def _run(options: argparse.Namespace, alive: Callable[[str], None]) -> int:
     from rigpanel.cooling.service import CoolingService
     from rigpanel.cooling.state import StateStore
 
+    def alive() -> None:
+        beat()
+        _tell_systemd("WATCHDOG=1")
+
     logging.basicConfig(level=logging.INFO, format="rigpanel-fand: %(message)s")
     service = CoolingService(CoolingLoop(open_control()), StateStore(options.state_dir))
     server = Server(
         socket_path(options.socket),
         service,
         Authority(options.session_of),
-        lambda: alive("WATCHDOG=1"),
+        alive,
         options.session_of,
     )
     _stop_on_signals(server.stop, server.watch)
@@ -94,11 +98,11 @@ def _run(options: argparse.Namespace, alive: Callable[[str], None]) -> int:
         server.open()
         try:
             service.start()
-            alive("READY=1")
+            _tell_systemd("READY=1")
             server.run()
             failed = False
         finally:
-            alive("STOPPING=1")
+            _tell_systemd("STOPPING=1")
             # Fans before all else: what comes after may fail.
             problems = service.loop.hand_back_all()
             for problem in problems:
@@ -130,8 +134,10 @@ def _stop_on_signals(
 
 
 def _tell_systemd(word: str) -> None:
-    """Send systemd a word over its datagram socket; whether it listens is its own business."""
-    address = os.environ["NOTIFY_SOCKET"]
+    """Send systemd, if it started this, a word; whether it listens is its own business."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:

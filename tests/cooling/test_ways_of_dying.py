@@ -105,6 +105,20 @@ def test_a_hung_driver_starves_systemds_watchdog(
     fake_nvml.state.slow_ms = 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the helper runs as root only")
+def test_where_systemd_watches_there_is_no_guard(fake_nvml: FakeRig, tmp_path: Path) -> None:
+    script = f"WATCHDOG_PID=$$ exec {sys.executable} -m rigpanel.cooling.helper"
+    with subprocess.Popen(
+        ["sh", "-c", f"{script} --socket {tmp_path}/fand.sock --state-dir {tmp_path}"],
+        cwd=TOP,
+        env=fake_nvml.env(),
+    ) as helper:
+        until((tmp_path / "fand.sock").exists, "it serves")
+        children = Path(f"/proc/{helper.pid}/task/{helper.pid}/children").read_text()
+        helper.terminate()
+        assert (children, helper.wait(20)) == ("", 0)
+
+
 def test_a_panel_that_leased_the_fans_dies(helper: RunningHelper, fake_nvml: FakeRig) -> None:
     script = (
         "import sys, time\n"
