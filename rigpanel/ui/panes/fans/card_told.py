@@ -19,6 +19,10 @@ class CardTold:
     failsafe: str | None
     trial_left_s: float | None
     persisted: bool
+    limit_w: float | None = None
+    limit_range_w: tuple[float, float] | None = None
+    limit_changed: bool = False
+    """Whether the power limit was changed through the helper."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self | None:
@@ -31,6 +35,7 @@ class CardTold:
                 curves[None if fan == ALL_FANS else int(fan)] = curve_from_json(curve)
             except (CurveError, ValueError):
                 continue  # another version's; the points are shown by `rigpanel fans`
+        low, high = told.get("power_limit_min_w"), told.get("power_limit_max_w")
         holders = tuple(str(fan["held_by"]) for fan in told.get("fans") or ())
         return cls(
             uuid=told["uuid"],
@@ -39,6 +44,9 @@ class CardTold:
             failsafe=told.get("failsafe"),
             trial_left_s=told.get("trial_left_s"),
             persisted=bool(told.get("persisted")) and bool(curves),
+            limit_w=told.get("power_limit_w"),
+            limit_range_w=None if low is None or high is None else (low, high),
+            limit_changed=bool(told.get("limit_changed")),
         )
 
     def in_force(self, fan: int | None) -> FanCurve | None:

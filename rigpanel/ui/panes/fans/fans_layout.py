@@ -23,6 +23,7 @@ from rigpanel.ui.panes.fans.duty_chart import DutyChart
 from rigpanel.ui.panes.fans.helper_bar import HelperBar
 from rigpanel.ui.panes.fans.helper_link import HelperLink
 from rigpanel.ui.panes.fans.point_table import PointTable
+from rigpanel.ui.panes.fans.power_row import PowerRow
 from rigpanel.ui.panes.fans.smoothing_form import SmoothingForm
 from rigpanel.ui.panes.fans.trial_bar import TrialBar
 from rigpanel.ui.theme import Theme
@@ -49,6 +50,7 @@ class FansLayout:
         self.plot = CurvePlot()
         self.table = PointTable()
         self.smoothing = SmoothingForm()
+        self.power = PowerRow()
         self.trial = TrialBar()
         self.cards = CardChoice()
         self.helper = HelperBar(link)
@@ -210,6 +212,7 @@ class FansLayout:
         self.table.setMaximumHeight(TABLE_PX)
         rows.addWidget(self.table, 1)
         rows.addWidget(self.smoothing)
+        rows.addWidget(self.power)
         rows.addStretch(0)
         rows.addLayout(_row(self.name, self.save, stretched=0))
         rows.addLayout(_row(self.import_, self.export, self.copy_to, stretched=2))

@@ -207,6 +207,7 @@ class FansPane(QFrame):
         parts.apply.setEnabled(reachable and drawn is not None and (drawn != now or keeps))
         parts.auto.setEnabled(reachable and told is not None and set(told.holders) != {"auto"})
         parts.unapplied.setVisible(drawn is not None and drawn != now)
+        parts.power.show_told(told, reachable=self._link.state is HelperState.RUNNING)
         parts.copy_to.setEnabled(len(self._samples) > 1)
 
     @Slot()
@@ -266,6 +267,17 @@ class FansPane(QFrame):
     def _automatic(self) -> None:
         if self._scope is not None:
             self._link.ask("auto", gpu=self._scope[0])
+
+    @Slot(float)
+    def _set_limit(self, watts: float) -> None:
+        if self._scope is not None:
+            ask = self._link.ask
+            ask("set_power_limit", gpu=self._scope[0], limit_w=watts, confirm_within_s=CONFIRM_S)
+
+    @Slot()
+    def _reset_limit(self) -> None:
+        if self._scope is not None:
+            self._link.ask("reset_power_limits", gpu=self._scope[0])
 
     @Slot()
     def _keep(self) -> None:
@@ -362,6 +374,8 @@ class FansPane(QFrame):
         parts.snap.toggled.connect(self._snap)
         parts.persist.toggled.connect(self._show_buttons)
         parts.presets.activated.connect(self._preset_chosen)
+        parts.power.set_requested.connect(self._set_limit)
+        parts.power.reset_requested.connect(self._reset_limit)
         parts.trial.kept.connect(self._keep)
         parts.trial.taken_back.connect(self._take_back)
         for control, slot in (

@@ -20,7 +20,7 @@ class TrialBar(QFrame):
         named(self, "banner")
         self.setProperty("tone", "trial")
         self.sentence = label("", "strong")
-        self.keep = button("Keep it", "primary", "Leave the new curve in force (Ctrl+Return)")
+        self.keep = button("Keep it", "primary", "Leave it in force (Ctrl+Return)")
         self.back = button("Take it back", "", "Return to what was in force before")
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 12, 6)
@@ -37,6 +37,6 @@ class TrialBar(QFrame):
         self.setVisible(left_s is not None)
         if left_s is not None:
             self.sentence.setText(
-                f"The new curve is in force on {card}. Keep it? Without a word it goes back in "
+                f"The change on {card} is in force. Keep it? Without a word it goes back in "
                 f"{math.ceil(left_s)} s."
             )
