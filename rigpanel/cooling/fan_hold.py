@@ -14,8 +14,8 @@ DISOBEYED_TICKS = 3
 FOREIGN_TICKS = 2
 TOLERANCE_PCT = 1.0
 LEAST_PCT = 1
-DROPS_ALLOWED, DROPS_WITHIN_S = 3, 60.0
-"""A driver drops an order once; who takes the fan back again and again is another program."""
+DROPS_ALLOWED, DROPS_WITHIN_S = 10, 60.0
+"""A driver drops an order now and then; who hands a fan back so often is another program."""
 RETRY_S = 30.0
 """A fan that was given up because it did not obey is tried again after this."""
 

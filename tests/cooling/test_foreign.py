@@ -127,7 +127,7 @@ def test_it_takes_the_fan_back_when_asked(watched: Watched) -> None:
 def test_a_program_that_hands_the_fan_back_all_the_time_is_not_fought(watched: Watched) -> None:
     watched.hold()
     fan = watched.rig.card(0).fans[0]
-    for _ in range(10):
+    for _ in range(20):
         fan.manual, fan.duty_pct, fan.target_pct = 0, 33, 33
         watched.tick(2)
     orders = len(watched.rig.orders)
