@@ -201,6 +201,8 @@ def test_a_selection_outlasts_the_stream_and_what_comes_is_shown_all_the_same(
         chat.engine.make_ready()
         await chat.ask("why")
         await chat.stream("A paragraph.\n\nThe **last")
+        laid_out = "A paragraph.\nThe **last"
+        await until(lambda: chat.reply == laid_out, "the text was laid out")
         browser = chat.last.browser
         select(browser, 2, 20)
         chosen = browser.textCursor().selectedText()
