@@ -2,7 +2,9 @@
 """The command line: one module a subcommand, imported only when it is called."""
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +25,8 @@ COMMANDS = {
     "screenshot": "draw the real window offscreen and save it",
 }
 """Subcommand to the line that describes it; its module has add_arguments and run."""
+INTERRUPTED = 130
+"""Exit status after Ctrl+C, as shells have it (128 + SIGINT)."""
 
 
 def _module(name: str) -> Any:
@@ -30,8 +34,38 @@ def _module(name: str) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 failed, 2 bad usage."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command and return its exit status: 0 done, 1 failed, 2 bad usage, 130 Ctrl+C."""
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
+    _open_closed_streams()
+    options = _parse(words)
+    if options.version:
+        from rigpanel import __version__
+
+        print(f"rigpanel {__version__}")
+        return 0
+    try:
+        status: int = _module(options.command).run(options)
+        sys.stdout.flush()
+    except RigpanelError as error:
+        print(f"rigpanel {options.command}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _drop_output()
+        if not isinstance(error, BrokenPipeError):  # Else whoever read has enough.
+            _tell(f"rigpanel {options.command}: its output cannot be written: {error.strerror}")
+        return 1
+    return status
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
     if words[:1] == ["--demo"] and words[1:2] and words[1] in COMMANDS:
         words[:2] = [words[1], "--demo"]  # which rig, said before what to do with it
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
@@ -45,23 +79,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subparser = subparsers.add_parser(name, help=description, description=description)
         if words[0] == name:
             _module(name).add_arguments(subparser)
-    options = parser.parse_args(words)
-    if options.version:
-        from rigpanel import __version__
+    return parser.parse_args(words)
 
-        print(f"rigpanel {__version__}")
-        return 0
-    try:
-        status: int = _module(options.command).run(options)
-    except UsageError as error:
-        print(f"rigpanel {options.command}: {error}", file=sys.stderr)
-        return 2
-    except RigpanelError as error:
-        print(f"rigpanel {options.command}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    return status
+
+def _open_closed_streams() -> None:
+    """Give a process started without one of its three streams an empty one.
+
+    Else the next file or socket opened would take its number, and be written to for it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened == number:
+                os.set_inheritable(number, True)
+            else:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that it does not fail again at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)

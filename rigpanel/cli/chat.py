@@ -4,17 +4,19 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from typing import Any
 
-from rigpanel.cli import chat_options
+from rigpanel.cli import INTERRUPTED, chat_options
 from rigpanel.engine.messages import (
     ChatMessage,
     ChatRequest,
     ContextNearlyFull,
     EngineError,
     EngineState,
+    LoadCancelledError,
     LoadedModel,
     ReplyEvent,
     ReplyFinished,
@@ -34,8 +36,6 @@ from rigpanel.rig.energy import energy_between
 from rigpanel.rig.readings import Missing, Reading
 from rigpanel.rig.source import RigSource
 
-INTERRUPTED = 130
-"""Exit status after Ctrl+C, as shells have it (128 + SIGINT)."""
 HELP = """/regen           answer the last message anew
 /system [TEXT]   another system prompt, or none
 /clear           begin a new conversation
@@ -53,7 +53,9 @@ def run(options: argparse.Namespace) -> int:
     prompt = _prompt(options)
     settings = chat_options.load_settings(options, header.n_ctx_train)
     sampling = chat_options.sampling(options)
-    source = open_source(demo=False)
+    source = open_source(demo=options.demo)
+    if options.demo:
+        _say("The rig is simulated, and so is the energy told; the model runs for real.")
     try:
         return asyncio.run(_Chat(options, sampling, source).run(settings, prompt))
     finally:
@@ -64,8 +66,6 @@ def _prompt(options: argparse.Namespace) -> str | None:
     """Return what to say; None for an interactive chat. Raises UsageError."""
     prompt: str | None = options.prompt
     if prompt is None:
-        if sys.stdin is None:
-            raise UsageError("there is no standard input; give the prompt with -p")
         if sys.stdin.isatty():
             if options.json:
                 raise UsageError(
@@ -89,6 +89,7 @@ class _Chat:
         self._when_full = WhenFull(options.when_full)
         self._system: str = options.system or ""
         self._task: asyncio.Task[Any] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._cancelling = False
         self._messages: list[ChatMessage] = []
 
@@ -99,6 +100,8 @@ class _Chat:
         loop.add_signal_handler(signal.SIGTERM, self._quit)
         try:
             model = await self._engine.load(settings, _show_progress)
+            if self._cancelling:  # Asked for when the load was all but done.
+                return INTERRUPTED
             _say(f"{model.name}: {model.file_type}, context {model.n_ctx}")
             if model.template not in {"", "file"}:
                 _say(f"Chat template: {model.template}")
@@ -106,10 +109,13 @@ class _Chat:
                 await self._reply(prompt, model)
             else:
                 await self._interactive(model)
+        except LoadCancelledError as error:
+            _say(str(error))
+            return INTERRUPTED
         except asyncio.CancelledError:
             return INTERRUPTED
         finally:
-            await self._engine.stop()
+            await (self._ending or self._engine.stop())
         return 0
 
     def _interrupted(self) -> None:
@@ -122,7 +128,9 @@ class _Chat:
             self._quit()
 
     def _quit(self) -> None:
-        if self._task is not None:
+        """End the command, and the engine first: what waits for a reply waits no longer then."""
+        if self._task is not None and self._ending is None:
+            self._ending = asyncio.create_task(self._engine.stop())
             self._task.cancel()
 
     async def _interactive(self, model: LoadedModel) -> None:
@@ -172,11 +180,13 @@ class _Chat:
         energy_j = energy_between(before, after)
         if self._json:
             said = _as_json(shown, stats, energy_j, model)
+            if after.simulated:
+                said = {"simulated": True, **said}
             json.dump(said, sys.stdout, allow_nan=False)
             sys.stdout.write("\n")
         else:
             sys.stdout.write("\n")
-            _say(_stats_line(stats, energy_j))
+            _say(_stats_line(stats, energy_j, simulated=after.simulated))
 
 
 class _Shown:
@@ -268,7 +278,7 @@ def _extras(stats: ReplyStats, speculation: Speculation) -> dict[str, int]:
     return extras
 
 
-def _stats_line(stats: ReplyStats, energy_j: Reading[float]) -> str:
+def _stats_line(stats: ReplyStats, energy_j: Reading[float], *, simulated: bool) -> str:
     parts = [f"{stats.n_gen} tokens", f"prompt {stats.n_prompt} ({stats.n_cached} cached)"]
     if stats.tg_tps is not None:
         parts.append(f"{stats.tg_tps:.1f} tokens/s")
@@ -277,7 +287,8 @@ def _stats_line(stats: ReplyStats, energy_j: Reading[float]) -> str:
     if stats.n_drafted:
         parts.append(f"{stats.n_accepted} of {stats.n_drafted} guesses right")
     if not isinstance(energy_j, Missing) and stats.n_gen:
-        parts.append(f"{energy_j / stats.n_gen:.1f} J/token")
+        mark = " (simulated)" if simulated else ""
+        parts.append(f"{energy_j / stats.n_gen:.1f} J/token{mark}")
     parts.append(stats.finish_reason.value)
     return " · ".join(parts)
 
@@ -295,12 +306,18 @@ async def _ask() -> str:
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), ready.set)
+    stdin, typed = sys.stdin.fileno(), b""
+    loop.add_reader(stdin, ready.set)
     try:
-        await ready.wait()
+        while not typed.endswith(b"\n"):
+            await ready.wait()
+            ready.clear()
+            if not (more := os.read(stdin, 65536)):
+                break
+            typed += more
     finally:
-        loop.remove_reader(sys.stdin.fileno())
-    return sys.stdin.readline().strip()
+        loop.remove_reader(stdin)
+    return typed.decode("utf-8", "replace").strip()
 
 
 def _say(text: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from rigpanel.cli.values import whole
 from rigpanel.engine.checks import FLASH_ATTN
-from rigpanel.engine.messages import Sampling, TokenBias, WhenFull
-from rigpanel.engine.sampling import MAX_SEED, PARAMETERS, PRESETS, SamplingParameter
+from rigpanel.engine.messages import EngineError, Sampling, TokenBias, WhenFull
+from rigpanel.engine.sampling import MAX_SEED, PARAMETERS, PRESETS, SamplingParameter, check
 from rigpanel.errors import UsageError
 from rigpanel.fit.load_settings import LoadSettings, Speculation, SplitMode
 from rigpanel.library.ggml_types import KV_TYPES
@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="say this and stop after the reply")
     parser.add_argument("--system", metavar="TEXT", help="system prompt")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--demo", action="store_true", help="take the energy from the simulated rig's cards"
+    )
     _add_loading(parser.add_argument_group("how the model is loaded"))
     _add_reply(parser.add_argument_group("the reply"))
     sampling = parser.add_argument_group("how the next token is chosen")
@@ -75,8 +78,9 @@ def _add_reply(group: Any) -> None:
         default=[],
         help="add B to the logits of these tokens; -inf forbids them",
     )
-    group.add_argument("--grammar-file", metavar="FILE", type=Path, help="GBNF the reply follows")
-    group.add_argument("--json-schema", metavar="FILE", type=Path, help="schema it follows")
+    shapes = group.add_mutually_exclusive_group()
+    shapes.add_argument("--grammar-file", metavar="FILE", type=Path, help="GBNF the reply follows")
+    shapes.add_argument("--json-schema", metavar="FILE", type=Path, help="schema it follows")
     group.add_argument(
         "--when-full",
         choices=[choice.value for choice in WhenFull],
@@ -128,11 +132,11 @@ def load_settings(options: argparse.Namespace, n_ctx_train: int) -> LoadSettings
 def sampling(options: argparse.Namespace) -> Sampling:
     """Return how replies are sampled: the preset, and over it what was given.
 
-    Raises UsageError for a file that cannot be read.
+    Raises UsageError for a file that cannot be read, and for what cannot be sampled with.
     """
     names = [parameter.name for parameter in PARAMETERS]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    return dataclasses.replace(
+    chosen = dataclasses.replace(
         PRESETS[options.preset] if options.preset else Sampling(),
         **given,
         seed=options.seed,
@@ -143,6 +147,11 @@ def sampling(options: argparse.Namespace) -> Sampling:
         grammar=_text_of(options.grammar_file),
         json_schema=_text_of(options.json_schema),
     )
+    try:
+        check(chosen)
+    except EngineError as error:
+        raise UsageError(str(error)) from error
+    return chosen
 
 
 def _text_of(path: Path | None) -> str:

@@ -14,7 +14,8 @@ def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
         except ValueError:
             value = low - 1
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from {low}")
+            wanted = f"must be a whole number from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{text!r}: {wanted}")
         return value
 
     return parse

@@ -119,7 +119,9 @@ def test_plain_text_goes_to_stdout_and_figures_to_stderr(model: Path) -> None:
         (("m.gguf", "--temp", "nan"), 2, "must be a number"),
         (("m.gguf", "--top-p", "1.5"), 2, "must be a number from 0 to 1"),
         (("m.gguf", "--logit-bias", "a"), 2, "must be TEXT=NUMBER"),
+        (("m.gguf", "--seed", "-1"), 2, "from 0 to 4294967294"),
         (("m.gguf", "--draft", "d.gguf", "--lookup"), 2, "not allowed with"),
+        (("m.gguf", "--grammar-file", "g", "--json-schema", "s"), 2, "not allowed with"),
     ],
 )
 def test_an_expected_failure_is_a_line(arguments: tuple[str, ...], status: int, says: str) -> None:
@@ -128,6 +130,62 @@ def test_an_expected_failure_is_a_line(arguments: tuple[str, ...], status: int, 
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_what_cannot_be_sampled_with_is_bad_usage_before_the_model_is_read(model: Path) -> None:
+    done = chat(model, "-p", "x", "--stop", "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "rigpanel chat: A stop string must have" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_simulated_rig_is_named_wherever_its_energy_is(model: Path) -> None:
+    told = chat(model, "-p", "hello", "-n", 2, "--ignore-eos", "--demo").stderr
+    assert "The rig is simulated" in told
+    assert "J/token (simulated)" in told
+    done = chat(model, "-p", "hello", "-n", 2, "--ignore-eos", "--demo", "--json")
+    said = json.loads(done.stdout)
+    assert said["simulated"] is True
+    assert said["energy_j"] > 0
+    assert said["j_per_token"] == pytest.approx(said["energy_j"] / 2)
+
+
+@pytest.mark.parametrize("streams", [">/dev/full", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_cannot_be_written_to_is_no_traceback(model: Path, streams: str) -> None:
+    """A full disk is a failure, told; a stream that was closed on purpose is not."""
+    command = f"'{sys.executable}' -m rigpanel chat '{model}' -p hello -n 2 --ignore-eos {streams}"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    if streams == ">/dev/full":
+        assert "its output cannot be written: No space left on device" in done.stderr
+    assert bool(done.stdout) == (streams == "2>&-")
+    assert "context" not in done.stdout
+    assert done.returncode == int(streams == ">/dev/full")
+
+
+def test_a_reader_that_has_enough_ends_it_without_a_word(model: Path) -> None:
+    command = [sys.executable, "-m", "rigpanel", "chat", str(model), "-p", "hi", "--ignore-eos"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert os.read(process.stdout.fileno(), 10)
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as told:
+        lines = told.read().decode().splitlines()
+    assert process.wait(20) == 1
+    assert len(lines) == 1
+    assert "context" in lines[0]
+
+
+def test_a_file_whose_name_is_no_text_is_loaded(model: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9\nmodel.gguf")
+    odd.symlink_to(model)
+    done = chat(odd, "-p", "hello", "-n", 2, "--ignore-eos", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_gen"] == 2
 
 
 def test_a_prompt_longer_than_the_context_is_a_line(model: Path) -> None:
@@ -185,6 +243,13 @@ def test_ctrl_c_ends_the_reply_and_its_figures_are_told(slow_model: Path) -> Non
     _, told = process.communicate(timeout=20)
     assert process.returncode == 0
     assert "cancelled" in told.decode()
+
+
+def test_ctrl_c_while_the_model_loads_ends_the_command(slow_model: Path) -> None:
+    with terminal(slow_model, "-p", "hi", "--ignore-eos") as chat:
+        chat.wait_for("Loading")
+        chat.process.send_signal(signal.SIGINT)
+        assert chat.process.wait(20) == 130
 
 
 def test_the_prompt_comes_from_a_pipe_and_an_empty_one_is_bad_usage(model: Path) -> None:

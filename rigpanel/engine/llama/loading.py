@@ -3,6 +3,7 @@
 
 import ctypes
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from itertools import repeat
@@ -57,7 +58,7 @@ def load_model(
     array, used = devices.chosen(settings)
     params = model_params(settings, header, array)
     params.progress_callback = progressed
-    path = str(header.path).encode()
+    path = os.fsencode(header.path)
     if header.size_mib >= REHEARSE_FROM_MIB:
         with llama_log.aside():
             _rehearse(path, params, settings, cancelled)
@@ -169,7 +170,7 @@ def _apply_lora(model: Any, context: Any, adapters: tuple[LoraAdapter, ...]) -> 
 
 
 def _load_lora(model: Any, path: Path) -> Any:
-    adapter = llama_cpp.llama_adapter_lora_init(model, str(path.expanduser()).encode())
+    adapter = llama_cpp.llama_adapter_lora_init(model, os.fsencode(path.expanduser()))
     if not adapter:
         raise EngineError(
             f"The LoRA adapter {path.name} cannot be used: "
