@@ -9,7 +9,7 @@ from typing import Any
 from rigpanel.engine.child import KILL_S, Child
 from rigpanel.engine.devices import Device, DeviceKind, in_order_of_servers
 from rigpanel.engine.endings import does_not_end, how_it_ended, how_it_hung, lost_a_server
-from rigpanel.engine.events import Alive, Command, DevicesListed, Quit, Unloaded
+from rigpanel.engine.events import Alive, Command, DevicesListed, Failed, Quit, Unloaded
 from rigpanel.engine.messages import EngineError, EngineState, LoadCancelledError
 from rigpanel.engine.probe import list_devices
 from rigpanel.engine.rpc_peer import who_is_gone
@@ -44,6 +44,8 @@ class ProcessEngine(WorkerEngine):
         """Held while a process asks for the devices."""
         self._lent: tuple[Device, ...] = ()
         """Devices of the RPC servers that the process has met, as they were then."""
+        self._parting: asyncio.Task[bool] | None = None
+        """Waits for a process that was told to end, because it had met RPC servers."""
 
     @property
     def pid(self) -> int | None:
@@ -64,18 +66,27 @@ class ProcessEngine(WorkerEngine):
             async with self._asking:  # A server answers one at a time.
                 pass
         if self._child is not None and self._lent:
-            await self._let_go_of_servers(self._child)
+            self._let_go_of_servers(self._child)
+        await self._parted()
         if self._child is None:
             self._expected_end, self._verdict = False, None
             self._child = await Child.start()
             self._reading = asyncio.create_task(self._read(self._child))
         self._watchdog.job_begins(time.monotonic())
 
-    async def _let_go_of_servers(self, child: Child) -> None:
-        """End a process that has met RPC servers: its connections may be dead, its names others."""
+    def _let_go_of_servers(self, child: Child) -> None:
+        """End a process that has met RPC servers: its connections may be dead, its names others.
+
+        They answer one client at a time, so one that has nothing loaded would only be in the way.
+        """
         self._child, self._lent = None, ()
         child.post(Quit())
-        await child.ends(QUIT_S)
+        self._parting = asyncio.create_task(child.ends(QUIT_S))
+
+    async def _parted(self) -> None:
+        if self._parting is not None:
+            await asyncio.wait({self._parting})
+            self._parting = None
 
     def _post(self, command: Command) -> None:
         if self._child is not None:
@@ -96,6 +107,9 @@ class ProcessEngine(WorkerEngine):
         try:
             while (event := await self._next_event(child)) is not None:
                 self._hear(event)
+                failed = isinstance(event, Failed) and self._status.state is EngineState.EMPTY
+                if failed and self._lent and self._child is child:
+                    self._let_go_of_servers(child)
         finally:
             watching.cancel()
         child.close()
@@ -161,6 +175,7 @@ class ProcessEngine(WorkerEngine):
     async def stop(self) -> None:
         """End the process within 5 s; raises EngineError when even killing does not end it."""
         async with self._lifecycle:
+            await self._parted()
             child, reading = self._child, self._reading
             if child is None or reading is None:
                 return

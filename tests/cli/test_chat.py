@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`rigpanel chat` as a program: one reply, its JSON, and a line for every expected failure."""
 
+import contextlib
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -250,6 +252,46 @@ def test_ctrl_c_while_the_model_loads_ends_the_command(slow_model: Path) -> None
         chat.wait_for("Loading")
         chat.process.send_signal(signal.SIGINT)
         assert chat.process.wait(20) == 130
+
+
+def test_ctrl_c_twice_ends_an_engine_that_does_not_obey(slow_model: Path) -> None:
+    with terminal(slow_model, "-p", "hi", "--ignore-eos", "--threads", "1") as chat:
+        chat.wait_for("context")
+        children = Path(f"/proc/{chat.process.pid}/task/{chat.process.pid}/children")
+        (engine,) = children.read_text().split()
+        os.kill(int(engine), signal.SIGSTOP)
+        for _ in range(20):  # Two at once are one to a process.
+            chat.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                chat.process.wait(0.5)
+        assert chat.process.wait(20) == 130
+        assert not Path(f"/proc/{engine}").exists()
+
+
+@pytest.fixture
+def locked(model: Path) -> Iterator[Path]:
+    """A model that nobody may read, in a folder that everybody may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        copy = Path(folder) / "locked.gguf"
+        copy.write_bytes(model.read_bytes())
+        copy.chmod(0)
+        yield copy
+
+
+def test_a_file_that_may_not_be_read_is_told(locked: Path) -> None:
+    """As another user, where the tests run as root, whom nothing is denied."""
+    as_nobody = (
+        "import os, shutil, sys, rigpanel.cli.chat\n"
+        "os.geteuid() or os.setuid(65534)\n"
+        f"sys.exit(rigpanel.cli.main(['chat', {str(locked)!r}, '-p', 'hello']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", as_nobody], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "locked.gguf may not be read by this user" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_prompt_comes_from_a_pipe_and_an_empty_one_is_bad_usage(model: Path) -> None:

@@ -124,6 +124,24 @@ def test_some_layers_some_devices_and_none(model: Path, servers: tuple[str, ...]
     run(ProcessEngine, work)
 
 
+def test_a_load_that_fails_leaves_its_servers_to_others(
+    model: Path, servers: tuple[str, ...]
+) -> None:
+    async def work(engine: ProcessEngine) -> None:
+        with pytest.raises(EngineError, match="row does not work over RPC"):
+            await engine.load(over(model, servers, split_mode=SplitMode.ROW), quiet)
+        assert engine.status.state is EngineState.EMPTY
+        assert engine.pid is None
+        other = ProcessEngine()
+        try:
+            await other.load(over(model, servers), quiet)
+        finally:
+            await other.stop()
+        await engine.load(over(model, servers), quiet)
+
+    run(ProcessEngine, work)
+
+
 def test_a_server_lost_in_mid_reply_costs_the_model_and_is_named(model: Path) -> None:
     async def work(engine: Engine) -> None:
         with lending(2) as lenders:

@@ -5,6 +5,7 @@ import asyncio
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -77,6 +78,29 @@ def test_a_reply_that_does_not_stop_when_told_is_ended(model: Path) -> None:
                 if isinstance(event, TextGenerated):
                     freeze(engine)
                     engine.cancel()
+
+    run(lambda: ProcessEngine(cancel_limit_s=1.0), work)
+
+
+def works_on(process: psutil.Process, until_cpu_s: float) -> None:
+    while process.cpu_times().user < until_cpu_s:
+        time.sleep(0.05)
+
+
+def test_a_grammar_that_llama_cpp_reads_for_ever_can_be_stopped(model: Path) -> None:
+    """Reading it keeps the processor busy, so no watchdog calls it a hang; Stop must do."""
+    doubled = "\n".join(f"a{n} ::= a{n + 1} a{n + 1}" for n in range(30))
+    grammar = f'root ::= a0 "x"\n{doubled}\na30 ::= "x"?'
+
+    async def work(engine: ProcessEngine) -> None:
+        await engine.load(LoadSettings(model, threads=1), quiet)
+        process = psutil.Process(engine.pid)
+        before_s = process.cpu_times().user
+        asked = asyncio.create_task(reply(engine, ask("hello", grammar=grammar)))
+        await asyncio.to_thread(works_on, process, before_s + 0.5)
+        engine.cancel()
+        with pytest.raises(EngineDiedError, match=r"did not stop within 1 s .* load it again"):
+            await asked
 
     run(lambda: ProcessEngine(cancel_limit_s=1.0), work)
 

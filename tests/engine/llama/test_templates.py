@@ -2,6 +2,7 @@
 """Which chat template is in use, and what becomes of a conversation under an odd one."""
 
 import ctypes
+import dataclasses
 import threading
 import time
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import llama_cpp
 import pytest
 
-from rigpanel.engine.messages import EngineError, FinishReason
+from rigpanel.engine.llama.template import open_template
+from rigpanel.engine.messages import ChatMessage, EngineError, FinishReason
 from rigpanel.engine.templates import TEMPLATES, USUAL_TEMPLATES
+from rigpanel.library.demo_model import write_demo_model
+from rigpanel.library.gguf_header import read_header
 from tests.engine.llama.replying import reply, session
 from tests.engine.made_models import model_with_template, model_without_template
 
@@ -66,6 +70,68 @@ def test_a_template_without_a_system_role_says_so(tmp_path: Path) -> None:
         with pytest.raises(EngineError, match=r"no system.*Without the system prompt"):
             reply(opened, "hello", system="be brief")
         assert reply(opened, "hello", max_tokens=2, ignore_eos=True).stats.n_gen == 2
+
+
+SHAPES = {
+    "a date and no tools": (
+        (
+            "{%- if not date_string is defined %}{%- set date_string = strftime_now('%Y') %}"
+            "{%- endif %}"
+            "{%- if not tools is defined %}{%- set tools = none %}{%- endif %}"
+            "{{- bos_token + date_string|length|string }}{%- if tools is not none %}tools"
+            "{%- endif %}"
+            "{%- for message in messages %}{%- if not 'tool_calls' in message %}"
+            "{{- '|' + message['role'] + ':' + message['content'] | trim }}{%- endif %}"
+            "{%- endfor %}"
+        ),
+        "<s>4|system:brief|user:hi|assistant:yes|user:more",
+    ),
+    "from the last message back, and without what was thought": (
+        (
+            "{%- set ns = namespace(last=messages|length - 1) %}"
+            "{%- for message in messages[::-1] %}"
+            "{%- if message.role == 'user' and message.content is string and not"
+            " message.content.startswith('<tool_response>') %}"
+            "{%- set ns.last = messages|length - 1 - loop.index0 %}{%- break %}{%- endif %}"
+            "{%- endfor %}{{- ns.last }}"
+            "{{- messages[2].content.split('</think>')[-1].lstrip('\\n') }}"
+            "{%- if enable_thinking is defined and enable_thinking is false %}no{%- endif %}"
+        ),
+        "3yes",
+    ),
+    "turns that must alternate": (
+        (
+            "{%- set loop_messages = messages[1:] %}"
+            "{%- set users = loop_messages | selectattr('role', 'equalto', 'user') | list %}"
+            "{%- for message in loop_messages %}{%- if (message['role'] == 'user') != "
+            "(loop.index0 % 2 == 0) %}{{- raise_exception('must alternate') }}{%- endif %}"
+            "{%- if message == users[-1] %}{{- messages[0]['content'] + '|' }}{%- endif %}"
+            "{{- message['content'] + (eos_token if message['role'] == 'assistant' else '|') }}"
+            "{%- endfor %}"
+        ),
+        "hi|yes</s>brief|more|",
+    ),
+    "macros and JSON": (
+        (
+            "{%- macro one(m, sep='') -%}{{- sep ~ m.content | tojson -}}{%- endmacro -%}"
+            "{%- for m in messages -%}{%- if m.role == 'system' -%}{%- continue -%}{%- endif -%}"
+            "{%- generation -%}{{- one(m, sep=loop.index0) -}}{%- endgeneration -%}{%- endfor -%}"
+        ),
+        '1"hi"2"yes"3"more"',
+    ),
+}
+
+
+def test_what_templates_of_known_models_use_is_there(tmp_path: Path) -> None:
+    path = write_demo_model(tmp_path / "demo.gguf")
+    with session(path) as opened:
+        vocabulary = opened._vocabulary
+        said = (("system", "brief"), ("user", "hi"), ("assistant", "yes"), ("user", "more"))
+        conversation = tuple(ChatMessage(role, text) for role, text in said)
+        for name, (template, expected) in SHAPES.items():
+            header = dataclasses.replace(read_header(path), chat_template=template)
+            _, apply = open_template(header, "", vocabulary)
+            assert apply(conversation) == expected, name
 
 
 def test_a_template_without_end_can_be_stopped(tmp_path: Path) -> None:
