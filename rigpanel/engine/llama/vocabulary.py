@@ -6,13 +6,12 @@ from typing import Any
 
 import llama_cpp
 
+from rigpanel.engine.checks import VOCAB_SLACK
 from rigpanel.engine.messages import EngineError
 from rigpanel.engine.reasoning import CLOSE, OPEN
 
 LONGEST_PIECE = 4096
 _TAGS = {OPEN.encode(), CLOSE.encode()}
-LOOSE_TOKENS = 128
-"""Tokens one vocabulary may have at its end and another not (padding), as llama.cpp allows."""
 
 
 class Vocabulary:
@@ -86,7 +85,7 @@ class Vocabulary:
         """Say in what this vocabulary is not the other one; None when tokens mean the same."""
         if llama_cpp.llama_vocab_type(self.handle) != llama_cpp.llama_vocab_type(other.handle):
             return "another kind of tokenizer"
-        if abs(self.n_tokens - other.n_tokens) > LOOSE_TOKENS:
+        if abs(self.n_tokens - other.n_tokens) > VOCAB_SLACK:
             return f"{self.n_tokens} tokens in place of {other.n_tokens}"
         if (self.bos, self.eos) != (other.bos, other.eos):
             return "other tokens for begin and end"

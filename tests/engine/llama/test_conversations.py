@@ -20,6 +20,7 @@ from tests.engine.llama.replying import Reply, reply, session, talk
 from tests.engine.made_models import (
     model_that_draws,
     model_that_says,
+    model_with_a_window,
     model_with_template,
     model_with_thinking_tokens,
 )
@@ -76,6 +77,18 @@ def test_a_context_nearly_full_is_told_once_before_it_ends(model: Path) -> None:
         assert full.stats.n_prompt > 230
         assert [told.n_used for told in full.nearly_full] == [full.stats.n_prompt]
         assert reply(opened, "hello", max_tokens=5, ignore_eos=True).nearly_full == []
+
+
+def test_going_back_beyond_a_sliding_window_reads_anew(tmp_path: Path) -> None:
+    """llama.cpp would go on without what the window has let go, and say something else."""
+    model = model_with_a_window(tmp_path / "window.gguf", window=64)
+    asked = "warm cool stone wind " * 10
+    with session(model, n_ctx=1024, n_ubatch=32, n_batch=64) as opened:
+        first = reply(opened, asked, **GREEDY)
+        for max_tokens, kept in ((100, first.stats.n_prompt - 1), (200, 0)):
+            reply(opened, asked, **{**GREEDY, "max_tokens": max_tokens})
+            again = reply(opened, asked, **GREEDY)
+            assert (again.stats.n_cached, again.text) == (kept, first.text)
 
 
 def long_talk(n_turns: int) -> list[str]:
