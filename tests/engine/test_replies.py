@@ -27,7 +27,6 @@ from rigpanel.library.demo_model import DemoShape, write_demo_model
 from tests.engine.driving import ask, reply, run
 from tests.engine.made_models import (
     model_that_says,
-    model_with_a_window,
     model_with_template,
 )
 
@@ -110,23 +109,6 @@ def test_an_edited_turn_is_read_from_the_edit_on_and_answered_as_if_alone(tmp_pa
         assert regenerated.n_cached == regenerated.n_prompt - 1
         await engine.load(exactly(model), quiet)
         assert (await reply(engine, conversation("warm wind")))[0] == edited
-
-    run(ThreadEngine, work)
-
-
-def test_a_sliding_window_is_not_asked_for_what_it_let_go(tmp_path: Path) -> None:
-    model = model_with_a_window(tmp_path / "window.gguf", window=16)
-    settings = exactly(model, n_ctx=2048, n_batch=64, n_ubatch=32)
-    asked = conversation("warm cool " * 20 + "stone wind water " * 3)
-
-    async def work(engine: Engine) -> None:
-        await engine.load(settings, quiet)
-        alone, _ = await reply(engine, asked)
-        await engine.load(settings, quiet)
-        await reply(engine, conversation("warm cool " * 120))
-        after, stats = await reply(engine, asked)
-        assert after == alone
-        assert stats.n_cached == 0
 
     run(ThreadEngine, work)
 
