@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is read out of llama.cpp's log."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rigpanel.engine.log import LlamaLog
@@ -73,7 +73,16 @@ def test_a_context_past_the_trained_one_and_unlocked_memory_are_noted() -> None:
     assert log.notes() == ()
 
 
-@given(st.lists(st.tuples(st.text(max_size=80), st.booleans()), max_size=20))
+PARTS = (
+    "load_tensors: CPU model buffer size = 1.0 MiB", "Meta(", ") KV buffer size = . MiB", "\n",
+    "layer 1 assigned to device ", ",", "error loading model: ", "failed to load model from ",
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from(PARTS) | st.text(max_size=12), st.booleans()), max_size=12)
+)
 def test_anything_at_all_can_be_fed(pieces: list[tuple[str, bool]]) -> None:
     log = LlamaLog()
     for text, is_error in pieces:

@@ -13,7 +13,7 @@ from rigpanel.engine.llama.session import Session
 from rigpanel.engine.messages import EngineError, FinishReason, TokenBias
 from rigpanel.library.demo_model import write_demo_model
 from tests.engine.llama.replying import reply, session
-from tests.engine.made_models import model_that_draws
+from tests.engine.made_models import model_that_draws, model_that_says
 
 LOGITS = {"A": 4 + math.log(0.6), "B": 4 + math.log(0.3), "C": 4 + math.log(0.1)}
 """Probabilities of 0.6, 0.3 and 0.1; above 0, as a repeat penalty divides what is."""
@@ -143,3 +143,12 @@ def test_a_reply_by_a_schema_is_json_of_it(tmp_path: Path) -> None:
             found = json.loads(said.text)
             assert isinstance(found["watts"], int)
             assert found["name"] in {"fan", "card"}
+
+
+def test_an_end_that_is_ignored_is_neither_taken_nor_written(tmp_path: Path) -> None:
+    with session(model_that_says(tmp_path / "says.gguf", b"abc")) as opened:
+        assert reply(opened, "hello", temperature=0, max_tokens=9).text == "abc"
+        said = reply(opened, "hello", temperature=0, max_tokens=9, ignore_eos=True)
+        assert (said.stats.n_gen, said.stats.finish_reason) == (9, FinishReason.LENGTH)
+        assert said.text.startswith("abc")
+        assert "</s>" not in said.text
