@@ -134,6 +134,15 @@ def test_what_templates_of_known_models_use_is_there(tmp_path: Path) -> None:
             assert apply(conversation) == expected, name
 
 
+def test_a_text_that_begins_with_the_begin_token_has_it_once(tmp_path: Path) -> None:
+    """Some templates write it, and the tokenizer adds it."""
+    n_prompt = []
+    for name, template in (("bare", "hello"), ("begun", "{{ bos_token }}hello")):
+        with session(model_with_template(tmp_path / f"{name}.gguf", template)) as opened:
+            n_prompt.append(reply(opened, "hello", max_tokens=1).stats.n_prompt)
+    assert n_prompt[0] == n_prompt[1]
+
+
 def test_a_template_without_end_can_be_stopped(tmp_path: Path) -> None:
     with session(model_with_template(tmp_path / "endless.gguf", ENDLESS)) as opened:
         stopped = threading.Event()
