@@ -106,7 +106,7 @@ class _Chat:
             if model.template not in {"", "file"}:
                 _say(f"Chat template: {model.template}")
             if prompt is not None:
-                await self._reply(prompt, model)
+                await self._reply([], prompt, model)
             else:
                 await self._interactive(model)
         except LoadCancelledError as error:
@@ -147,13 +147,13 @@ class _Chat:
         """Do what a line asks for: it is a message, or a command with a slash before it."""
         word, _, rest = line.partition(" ")
         if not word.startswith("/"):
-            await self._reply(line, model)
+            await self._reply(self._messages, line, model)
         elif word == "/regen":
             if not self._messages:
                 _say("There is no message yet to answer anew.")
                 return
-            *self._messages, asked, _ = self._messages
-            await self._reply(asked.content, model)
+            *earlier, asked, _ = self._messages
+            await self._reply(earlier, asked.content, model)
         elif word == "/system":
             self._system = rest.strip()
             _say("It holds from the next message on.")
@@ -163,10 +163,11 @@ class _Chat:
         else:
             _say(HELP if word == "/help" else f"There is no {word}.\n{HELP}")
 
-    async def _reply(self, prompt: str, model: LoadedModel) -> None:
+    async def _reply(self, earlier: list[ChatMessage], prompt: str, model: LoadedModel) -> None:
+        """Have an answer written; it and the prompt are then what follows `earlier`."""
         self._cancelling = False
         before = await asyncio.to_thread(self._source.read)
-        asked = [*self._messages, ChatMessage("user", prompt)]
+        asked = [*earlier, ChatMessage("user", prompt)]
         system = (ChatMessage("system", self._system),) if self._system else ()
         request = ChatRequest((*system, *asked), self._sampling, self._when_full)
         shown = _Shown(self._json)
@@ -305,16 +306,18 @@ async def _ask() -> str:
     sys.stderr.write("> ")
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    stdin, typed = sys.stdin.fileno(), b""
-    loop.add_reader(stdin, ready.set)
+    whole = asyncio.Event()
+    stdin, typed = sys.stdin.fileno(), bytearray()
+
+    def take() -> None:
+        more = os.read(stdin, 65536)
+        typed.extend(more)
+        if not more or more.endswith(b"\n"):
+            whole.set()
+
+    loop.add_reader(stdin, take)
     try:
-        while not typed.endswith(b"\n"):
-            await ready.wait()
-            ready.clear()
-            if not (more := os.read(stdin, 65536)):
-                break
-            typed += more
+        await whole.wait()
     finally:
         loop.remove_reader(stdin)
     return typed.decode("utf-8", "replace").strip()

@@ -68,6 +68,11 @@ class Terminal:
     def write(self, text: str) -> None:
         os.write(self._mine, text.encode())
 
+    def children(self) -> list[int]:
+        """Return the processes it started: its engine."""
+        pid = self.process.pid
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -263,9 +268,8 @@ def test_ctrl_c_while_the_model_loads_ends_the_command(slow_model: Path) -> None
 def test_ctrl_c_twice_ends_an_engine_that_does_not_obey(slow_model: Path) -> None:
     with terminal(slow_model, "-p", "hi", "--ignore-eos") as chat:
         chat.wait_for("context")
-        children = Path(f"/proc/{chat.process.pid}/task/{chat.process.pid}/children")
-        (engine,) = children.read_text().split()
-        os.kill(int(engine), signal.SIGSTOP)
+        (engine,) = chat.children()
+        os.kill(engine, signal.SIGSTOP)
         for _ in range(20):  # Two at once are one to a process.
             chat.process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -330,6 +334,15 @@ def test_a_conversation_keeps_what_was_said(model: Path) -> None:
         assert chat.process.wait(10) == 0
 
 
+def test_ctrl_c_ends_the_chat_in_the_midst_of_a_line_too(model: Path) -> None:
+    with terminal(model) as chat:
+        chat.wait_for("> ")
+        chat.write("half a line\x04")  # Ctrl+D hands it over without an end.
+        chat.wait_for("half a line")
+        chat.process.send_signal(signal.SIGINT)
+        assert chat.process.wait(20) == 130
+
+
 def test_an_interactive_chat_takes_commands(model: Path) -> None:
     with terminal(model, "-n", "4", "--ignore-eos", "--temp", "0") as chat:
         chat.wait_for("/help")
@@ -365,8 +378,7 @@ def test_ctrl_c_at_the_prompt_ends_the_chat_and_in_a_reply_only_the_reply(slow_m
 def test_sigterm_ends_it_with_its_engine(slow_model: Path) -> None:
     with terminal(slow_model, "-p", "hi", "--ignore-eos") as chat:
         chat.wait_for("context")
-        children = Path(f"/proc/{chat.process.pid}/task/{chat.process.pid}/children")
-        engines = children.read_text().split()
+        engines = chat.children()
         assert engines
         chat.process.send_signal(signal.SIGTERM)
         assert chat.process.wait(10) == 130

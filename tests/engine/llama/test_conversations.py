@@ -72,6 +72,7 @@ def test_a_context_nearly_full_is_told_once_before_it_ends(model: Path) -> None:
     with session(model, n_ctx=256) as opened:
         said = reply(opened, "hello", temperature=0, ignore_eos=True)
         assert said.stats.finish_reason is FinishReason.LENGTH
+        assert said.stats.n_prompt + said.stats.n_gen == 256
         assert [(told.n_used, told.n_ctx) for told in said.nearly_full] == [(230, 256)]
         full = reply(opened, "h" * 215, temperature=0, ignore_eos=True)
         assert full.stats.n_prompt > 230
