@@ -2,6 +2,7 @@
 """Counts one reply's tokens and times, and makes its stats of them."""
 
 import time
+from collections.abc import Callable
 
 from rigpanel.engine.messages import FinishReason, ReplyStats
 
@@ -9,14 +10,16 @@ from rigpanel.engine.messages import FinishReason, ReplyStats
 class ReplyStopwatch:
     """Started with the request; told of the prompt's end and of every token."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` tells seconds."""
+        self._clock = clock
         self.n_prompt = 0
         self.n_cached = 0
         self.n_gen = 0
         self.n_reasoning = 0
         self.n_drafted = 0
         self.n_accepted = 0
-        self._started = time.monotonic()
+        self._started = self._clock()
         self._reading: float | None = None
         self._read: float | None = None
         self._first: float | None = None
@@ -25,22 +28,22 @@ class ReplyStopwatch:
     def begins_to_read(self, n_prompt: int, n_cached: int) -> None:
         """Note that what is not cached of the prompt is decoded from now on."""
         self.n_prompt, self.n_cached = n_prompt, n_cached
-        self._reading = time.monotonic()
+        self._reading = self._clock()
 
     def has_read(self) -> None:
         """Note that the whole prompt has been decoded, the device's own queue included."""
-        self._read = time.monotonic()
+        self._read = self._clock()
 
     def took_token(self) -> None:
         """Note that a token has been sampled; the end-of-reply token counts too."""
         self.n_gen += 1
-        self._last = time.monotonic()
+        self._last = self._clock()
         if self._first is None:
             self._first = self._last
 
     def stats(self, reason: FinishReason) -> ReplyStats:
         """Return the figures of the reply, which ends now."""
-        now = time.monotonic()
+        now = self._clock()
         reading = now if self._reading is None else self._reading
         prefill_s = (now if self._read is None else self._read) - reading
         n_new = self.n_prompt - self.n_cached

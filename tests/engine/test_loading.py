@@ -170,3 +170,11 @@ def test_a_context_past_the_trained_one_is_taken_and_noted(model: Path) -> None:
     assert session.model.n_ctx == 8192
     assert any("8192 tokens is longer than the 4096" in note for note in session.model.notes)
     session.close()
+
+
+def test_only_the_logits_a_chat_needs_are_reserved(tmp_path: Path) -> None:
+    """One token's, and not a whole ubatch's: 512 times 16384 floats would be 32 MiB."""
+    shape = DemoShape(n_embd=32, n_layer=1, n_head=2, n_head_kv=1, n_ff=64, n_vocab=16384)
+    session = opened(write_demo_model(tmp_path / "wide.gguf", shape))
+    session.close()
+    assert sum(use.compute_mib for use in session.model.devices) < 4
