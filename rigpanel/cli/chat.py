@@ -115,6 +115,7 @@ class _Chat:
         except asyncio.CancelledError:
             return INTERRUPTED
         finally:
+            self._task = None  # It ends; a Ctrl+C from now on changes nothing.
             await (self._ending or self._engine.stop())
         return 0
 

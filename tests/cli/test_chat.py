@@ -21,7 +21,7 @@ from rigpanel.library.demo_model import DemoShape, write_demo_model
 from tests.engine.made_models import model_with_template
 from tests.fakes.nvml import FakeRig
 
-ONE_THREAD = ("--threads", "1")
+COMMAND = (sys.executable, "-m", "rigpanel", "chat", "--threads", "1")
 """Several threads of llama.cpp wait for each other busily, and long on a busy machine."""
 
 
@@ -34,7 +34,7 @@ def chat(
     *arguments: object, env: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "rigpanel", "chat", *ONE_THREAD, *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -49,7 +49,7 @@ class Terminal:
 
     def __init__(self, model: Path, *arguments: str) -> None:
         self._mine, theirs = pty.openpty()
-        command = [sys.executable, "-m", "rigpanel", "chat", str(model), *ONE_THREAD, *arguments]
+        command = [*COMMAND, str(model), *arguments]
         self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
         )
@@ -163,7 +163,7 @@ def test_a_simulated_rig_is_named_wherever_its_energy_is(model: Path) -> None:
 @pytest.mark.parametrize("streams", [">/dev/full", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_cannot_be_written_to_is_no_traceback(model: Path, streams: str) -> None:
     """A full disk is a failure, told; a stream that was closed on purpose is not."""
-    words = f"{sys.executable} -m rigpanel chat --threads 1 {model} -p hi -n 2 --ignore-eos"
+    words = f"{' '.join(COMMAND)} {model} -p hi -n 2 --ignore-eos"
     command = ["sh", "-c", f"{words} {streams}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr
@@ -176,10 +176,7 @@ def test_a_stream_that_cannot_be_written_to_is_no_traceback(model: Path, streams
 
 
 def test_a_reader_that_has_enough_ends_it_without_a_word(model: Path) -> None:
-    command = [
-        sys.executable, "-m", "rigpanel", "chat", str(model), *ONE_THREAD, "-p", "hi",
-        "--ignore-eos",
-    ]  # fmt: skip
+    command = [*COMMAND, str(model), "-p", "hi", "--ignore-eos"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert os.read(process.stdout.fileno(), 10)
@@ -243,10 +240,7 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_ctrl_c_ends_the_reply_and_its_figures_are_told(slow_model: Path) -> None:
-    command = [
-        sys.executable, "-m", "rigpanel", "chat", str(slow_model), *ONE_THREAD, "-p", "hi",
-        "--ignore-eos",
-    ]  # fmt: skip
+    command = [*COMMAND, str(slow_model), "-p", "hi", "--ignore-eos"]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -306,10 +300,7 @@ def test_a_file_that_may_not_be_read_is_told(locked: Path) -> None:
 
 
 def test_the_prompt_comes_from_a_pipe_and_an_empty_one_is_bad_usage(model: Path) -> None:
-    command = [
-        sys.executable, "-m", "rigpanel", "chat", str(model), *ONE_THREAD, "-n", "3",
-        "--ignore-eos",
-    ]  # fmt: skip
+    command = [*COMMAND, str(model), "-n", "3", "--ignore-eos"]
 
     def pipe(text: bytes) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(command, input=text, capture_output=True, timeout=60, check=False)
