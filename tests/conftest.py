@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from rigpanel.library.demo_model import DemoShape, write_demo_model
 from tests.fakes.nvml import FakeRig
 
 # How long an example takes says nothing on a machine that others use too.
@@ -55,3 +56,10 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def fake_nvml(tmp_path: Path) -> FakeRig:
     """A fake driver with two bridged RTX 3090s; programs started with its `env()` see them."""
     return FakeRig.two_3090s(tmp_path / "fake-nvml")
+
+
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some hundred MiB, slow enough to be stopped in the middle; not to be written to."""
+    shape = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
+    return write_demo_model(tmp_path_factory.mktemp("models") / "slow.gguf", shape)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from rigpanel.library.demo_model import DemoShape, write_demo_model
+from rigpanel.library.demo_model import write_demo_model
 from tests.engine.made_models import model_with_template
 from tests.fakes.nvml import FakeRig
 
@@ -231,12 +231,6 @@ def test_reasoning_stands_apart_from_the_answer(tmp_path: Path) -> None:
     )
     assert (said["text"], said["n_reasoning"]) == ("", 9)
     assert said["reasoning"].strip()
-
-
-@pytest.fixture(scope="module")
-def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
-    return write_demo_model(tmp_path_factory.mktemp("models") / "slow.gguf", shape)
 
 
 def test_ctrl_c_ends_the_reply_and_its_figures_are_told(slow_model: Path) -> None:

@@ -164,10 +164,7 @@ def test_a_server_lost_in_mid_reply_costs_the_model_and_is_named(model: Path) ->
     run(ProcessEngine, work)
 
 
-def test_a_server_lost_in_mid_load_is_named(tmp_path: Path) -> None:
-    shape = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
-    large = write_demo_model(tmp_path / "large.gguf", shape)
-
+def test_a_server_lost_in_mid_load_is_named(slow_model: Path) -> None:
     async def work(engine: Engine) -> None:
         with lending() as (lender,):
 
@@ -176,7 +173,7 @@ def test_a_server_lost_in_mid_load_is_named(tmp_path: Path) -> None:
                     lender.process.kill()
 
             with pytest.raises(EngineDiedError, match=f"RPC server {lender.address} does not"):
-                await engine.load(over(large, (lender.address,)), lose)
+                await engine.load(over(slow_model, (lender.address,)), lose)
 
     run(ProcessEngine, work)
 
