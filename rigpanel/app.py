@@ -3,7 +3,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -128,6 +127,8 @@ class Panel(QObject):
     async def run(self, *, minimized: bool) -> None:
         """Show the window, watch the rig, and stay until asked to quit."""
         if not minimized:
+            self._watch.hold()
+            self.window.first_painted.connect(self._watch.release)
             self.window.show()
         elif not self._tray.available:
             QTimer.singleShot(TRAY_PATIENCE_MS, self, self._show_without_tray)
@@ -139,6 +140,7 @@ class Panel(QObject):
 
     @Slot()
     def _started(self) -> None:
+        self._watch.release()  # a window on another workspace is not painted
         self._garbage = GarbageCollector(self)
         for problem in self._storage.problems:
             self.window.chat_pane.tell(problem)
@@ -292,7 +294,6 @@ def _log_what_nobody_caught() -> None:
 
 def run_panel(*, demo: bool, minimized: bool, pane: str) -> int:
     """Open the panel and return its exit status once it is quit; raises AlreadyRunsError."""
-    gc.disable()  # Nothing of a start is garbage; looking for it would delay the first frame.
     app = _application(sys.argv[:1])
     instance = InstanceServer()
     if not instance.listen():

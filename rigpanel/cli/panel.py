@@ -2,6 +2,7 @@
 """`rigpanel`: open the panel."""
 
 import argparse
+import gc
 import importlib.util
 import json
 import os
@@ -13,7 +14,27 @@ from rigpanel import paths
 from rigpanel.errors import RigpanelError, UsageError
 
 ANSWER_S = 5.0
-BEFORE_QT = ("numpy", "asyncio", "concurrent.futures", "rigpanel.settings", "rigpanel.rig")
+BEFORE_QT = (
+    "numpy",
+    "asyncio",
+    "concurrent.futures.thread",
+    "html",
+    "psutil",
+    "rigpanel.settings",
+    "rigpanel.rig.host",
+    "rigpanel.rig.simulated",
+    "rigpanel.library.demo_model",
+    "rigpanel.library.gguf_header",
+    "rigpanel.fit.profiles",
+    "rigpanel.engine.checks",
+    "rigpanel.engine.process_engine",
+    "rigpanel.engine.sampling",
+    "rigpanel.engine.templates",
+    "rigpanel.chat.presets",
+    "rigpanel.chat.store",
+    "rigpanel.watch.history",
+    "rigpanel.watch.sampler",
+)
 """Once PySide6 is there it reads the source of every module that is imported, which takes longer
 than the import: what does not need Qt comes first."""
 NEEDS = ("PySide6", "pyqtgraph", "qasync", "dbus_fast", "markdown_it", "pygments")
@@ -36,8 +57,7 @@ def run(options: argparse.Namespace) -> int:
     require_display()
     if raise_running(options.pane):
         return 0
-    for module in BEFORE_QT:
-        importlib.import_module(module)
+    import_before_qt()
     from rigpanel import app
 
     if options.pane is not None and options.pane not in app.panes():
@@ -53,6 +73,13 @@ def run(options: argparse.Namespace) -> int:
         if raise_running(options.pane, patience_s=ANSWER_S):
             return 0
         raise
+
+
+def import_before_qt() -> None:
+    """Import what needs no Qt, and look for no garbage: nothing of a start is any."""
+    gc.disable()
+    for module in BEFORE_QT:
+        importlib.import_module(module)
 
 
 def raise_running(pane: str | None, patience_s: float = 0.0) -> bool:

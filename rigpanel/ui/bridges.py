@@ -3,6 +3,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -41,9 +42,30 @@ class WatchBridge(QObject):
     reading_wanted = Signal()
     """Somebody needs a reading now, not at the next beat; it comes as a tick like any other."""
 
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._lock = threading.Lock()
+        self._held: list[Tick] | None = None
+
     def on_tick(self, tick: Tick) -> None:
         """Take a tick on whatever thread read it."""
+        with self._lock:
+            if self._held is not None:
+                self._held.append(tick)
+                return
         self.tick_ready.emit(tick)
+
+    def hold(self) -> None:
+        """Keep ticks back: the charts they bring up would delay the first frame."""
+        self._held = []
+
+    @Slot()
+    def release(self) -> None:
+        """Give out what was kept back, and from now on each tick as it comes."""
+        with self._lock:
+            held, self._held = self._held or [], None
+        for tick in held:
+            self.tick_ready.emit(tick)
 
 
 class EngineBridge(QObject):

@@ -4,8 +4,15 @@
 import logging
 from typing import ClassVar
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QHideEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import (
+    QCloseEvent,
+    QHideEvent,
+    QKeySequence,
+    QPaintEvent,
+    QResizeEvent,
+    QShortcut,
+)
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -53,6 +60,8 @@ class MainWindow(QMainWindow):
         *("rig", "load", "chat", "monitor", "fans", "alerts", "settings"),
     )
     quit_requested = Signal()
+    first_painted = Signal()
+    """The window is on the screen."""
 
     def __init__(
         self,
@@ -75,6 +84,7 @@ class MainWindow(QMainWindow):
         self._layout_path = paths.data_dir() / LAYOUT_FILE
         self._part_widths = PART_WIDTHS_PX
         self.hide_on_close = False
+        self._painted = False
         self._loader_wanted: bool | None = None
         self._alone: str | None = None
         self.setWindowTitle("rigpanel")
@@ -147,6 +157,13 @@ class MainWindow(QMainWindow):
         else:
             self.quit_requested.emit()
         event.ignore()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Tell of the first frame, once it is painted."""
+        super().paintEvent(event)
+        if not self._painted:
+            self._painted = True
+            QTimer.singleShot(0, self, self._tell_painted)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Keep how the window was left."""
@@ -282,6 +299,10 @@ class MainWindow(QMainWindow):
             write_layout(self._layout_path, layout)
         except OSError as error:
             log.warning("the window's layout was not kept in %s: %s", self._layout_path, error)
+
+    @Slot()
+    def _tell_painted(self) -> None:
+        self.first_painted.emit()
 
     def _follow_settings(self) -> None:
         choice = self._settings.get(THEME)

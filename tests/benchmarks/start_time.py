@@ -55,10 +55,8 @@ app.exec()
 )
 PANEL = (
     """
-import importlib
-from rigpanel.cli.panel import BEFORE_QT
-for module in BEFORE_QT:
-    importlib.import_module(module)
+from rigpanel.cli.panel import import_before_qt
+import_before_qt()
 """
     + WATCH
     + """

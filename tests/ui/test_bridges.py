@@ -35,7 +35,7 @@ from rigpanel.watch.phases import PhaseKind
 from rigpanel.watch.sampler import Sampler
 from rigpanel.watch.tick import Tick
 from tests.ui.conftest import Run
-from tests.ui.window_fixtures import ScriptedEngine
+from tests.ui.window_fixtures import ScriptedEngine, snapshot, tick
 
 HELLO = ChatRequest((ChatMessage("user", "Hello"),), Sampling(seed=1, max_tokens=40))
 
@@ -247,3 +247,17 @@ def test_ticks_cross_from_the_sampler_to_the_qt_thread(run: Run, qapp: QApplicat
         assert set(receiver.threads) == {qapp.thread()}
 
     run(work())
+
+
+def test_ticks_held_back_come_in_their_order_once_released(qapp: QApplication) -> None:
+    bridge = WatchBridge()
+    seen: list[float] = []
+    bridge.tick_ready.connect(lambda tick: seen.append(tick.monotonic_s))
+    bridge.hold()
+    for second in (1.0, 2.0):
+        bridge.on_tick(tick(snapshot(), at_s=second))
+    assert seen == []
+    bridge.release()
+    bridge.on_tick(tick(snapshot(), at_s=3.0))
+    bridge.release()
+    assert seen == [1.0, 2.0, 3.0]

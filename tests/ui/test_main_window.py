@@ -236,6 +236,18 @@ def test_the_rail_and_its_keys_lead_to_the_pages(desk: Desk) -> None:
     assert not window.load_pane.isVisible()
 
 
+def test_it_tells_of_its_first_frame_once(desk: Desk, qtbot: QtBot) -> None:
+    window = MainWindow(desk.settings, desk.watch, desk.bridge)
+    qtbot.addWidget(window)
+    told: list[bool] = []
+    window.first_painted.connect(lambda: told.append(window.isVisible()))
+    with qtbot.waitSignal(window.first_painted):
+        window.show()
+    window.grab()
+    QCoreApplication.processEvents()
+    assert told == [True]
+
+
 def test_every_setting_is_offered_and_applied_at_once(desk: Desk) -> None:
     pane = desk.window.settings_pane
     set_in_the_loader = {LAST_MODEL.key, RPC_SERVERS.key}

@@ -35,6 +35,11 @@ class Composer(QPlainTextEdit):
         self.setPlainText(text)
         self.moveCursor(QTextCursor.MoveOperation.End)
 
+    def invite(self, words: str) -> None:
+        """Say in an empty field what it is for."""
+        self.setPlaceholderText(words)
+        self.viewport().update()  # Qt does so only where the words come or go as a whole
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Send, stop, or write."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not (

@@ -433,4 +433,4 @@ class ChatPane(QWidget):
     def _invite(self, title: str, hint: str, placeholder: str) -> None:
         self.empty_title.setText(title)
         self.empty_hint.setText(hint)
-        self.composer.setPlaceholderText(placeholder)
+        self.composer.invite(placeholder)
