@@ -47,6 +47,7 @@ from rigpanel.ui.garbage import GarbageCollector
 from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
+from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.panes.fans.helper_link import HelperLink, SimulatedLink, SocketLink
 from rigpanel.ui.theme_apply import apply_theme, lay_ground
@@ -328,8 +329,10 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
     async def main() -> bool:
         watch = WatchBridge()
         engine = EngineBridge(_make_engine(settings))
+        storage = Storage(paths.data_dir() / FILE_NAME)
         helper = _helper_of(SimulatedRig() if demo else None, watch)
-        window = MainWindow(settings, watch, engine, chosen, helper=helper)
+        profiles, shelf = ProfileStore(storage), _shelf(storage)
+        window = MainWindow(settings, watch, engine, chosen, profiles, shelf, helper=helper)
         helper.start()
         window.show_pane(pane)
         window.resize(*size)
@@ -340,17 +343,26 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
         else:
             await _watch_a_while(settings, watch)
         await asyncio.sleep(DRAWN_S)
+        await _opened(window.chat_pane)
         window.monitor_pane.draw_now()  # A busy machine's clock may not have come to every chart.
         await asyncio.sleep(0)
         saved = window.grab().save(str(out), "PNG")
         helper.stop()
         await engine.shutdown()
+        storage.close(SAVE_END_S)
         window.deleteLater()
         return bool(saved)
 
     with _loop(app) as loop:
         if not loop.run_until_complete(main()):
             raise RigpanelError(f"{out} cannot be written. Check the folder's rights and space.")
+
+
+async def _opened(chat: ChatPane) -> None:
+    """Wait until the conversation that was open last is shown, if there is one."""
+    end_s = time.monotonic() + PICTURE_PATIENCE_S
+    while chat.session.opening and time.monotonic() < end_s:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
 
 
 async def _watch_a_while(settings: SettingsStore, watch: WatchBridge) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from rigpanel import paths
+from rigpanel.chat.store import ConversationStore
+from rigpanel.storage import FILE_NAME, Storage
 from tests.fakes.nvml import FakeRig
 
 pytest.importorskip("PySide6", reason="the window is the optional part", exc_type=ImportError)
@@ -85,6 +87,38 @@ def test_a_picture_of_the_rig_there_is(tmp_path: Path, fake_nvml: FakeRig) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{out}\n", "")
     assert png_size(out) == (1440, 900)
     assert fake_nvml.calls("nvmlDeviceGetTemperatureV") >= 4
+
+
+def test_a_picture_of_the_chat_shows_the_last_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PySide6.QtGui import QImage
+
+    from rigpanel.ui.panes.chat.kept import KeptChat, write_kept
+    from rigpanel.ui.panes.chat.pane import KEPT_FILE
+
+    def brightness(name: str) -> int:
+        """Return how many of the pixels where messages stand are as bright as text."""
+        out = tmp_path / name
+        assert rigpanel("screenshot", str(out), "--demo", "--pane", "chat").returncode == 0
+        image = QImage(str(out))
+        return sum(
+            image.pixelColor(x, y).lightness() > 150
+            for x in range(400, 1200, 2)
+            for y in range(250, 400, 2)
+        )
+
+    monkeypatch.setenv("RIGPANEL_HOME", str(tmp_path / "home"))
+    nothing = brightness("nothing.png")
+    storage = Storage(paths.data_dir() / FILE_NAME)
+    store = ConversationStore(storage)
+    conversation = store.create("Long").result(10).info.id
+    store.add(conversation, None, "user", "A line of many words, as they are said\n" * 40).result(
+        10
+    )
+    assert storage.close(10.0)
+    write_kept(paths.data_dir() / KEPT_FILE, KeptChat(conversation=conversation))
+    assert brightness("conversation.png") > nothing + 1000
 
 
 @pytest.mark.parametrize(

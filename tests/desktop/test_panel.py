@@ -4,38 +4,23 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from rigpanel.library.demo_model import DemoShape, write_demo_model
+from rigpanel.library.demo_model import write_demo_model
+from tests.desktop.driving import PANEL, SLOW_ENOUGH, ask, load, more, start
 from tests.desktop.session import DesktopSession, alive, children_of, wait_for
 from tests.fakes.nvml import FakeRig
 
 pytestmark = [pytest.mark.desktop, pytest.mark.timeout(180)]
-
-PANEL = [sys.executable, "-m", "rigpanel"]
-SLOW_ENOUGH = DemoShape(n_embd=768, n_layer=8, n_head=12, n_head_kv=4, n_ff=2048, n_vocab=4096)
-"""A model that takes some seconds for a reply, so that it is seen to stream."""
 
 
 @pytest.fixture
 def desktop(tmp_path: Path) -> Iterator[DesktopSession]:
     with DesktopSession(tmp_path / "desktop") as session:
         yield session
-
-
-def start(
-    desktop: DesktopSession, *arguments: str, rig: FakeRig | None = None
-) -> "subprocess.Popen[bytes]":
-    env = {} if rig is None else rig.env()
-    names: tuple[str, ...] = ("RIGPANEL_FAKE_NVML", "LD_LIBRARY_PATH")
-    shown = {name: env[name] for name in names if name in env}
-    process = desktop.start([*PANEL, *arguments], shown)
-    desktop.activate()
-    return process
 
 
 def test_from_the_icon_to_the_cards(
@@ -45,33 +30,8 @@ def test_from_the_icon_to_the_cards(
     panel = start(desktop, rig=fake_nvml)
     wait_for("the tray icon", lambda: "StatusNotifierItem" in desktop.tray_items())
 
-    desktop.key("ctrl+o")
-    wait_for("the file dialog", lambda: desktop.run("xdotool", "search", "--name", "Choose a mod"))
-    desktop.type(str(model))
-    desktop.key("Return")
-    desktop.activate()
-
-    def loads() -> set[int]:
-        desktop.key("ctrl+Return")
-        return children_of(panel.pid)
-
-    wait_for("the engine to start", loads)
-    desktop.key("ctrl+l")
-    desktop.type("How warm are the cards?")
-
-    def first_text() -> str:
-        desktop.key("Return")
-        desktop.key("ctrl+shift+c")
-        return desktop.clipboard()
-
-    early = wait_for("streamed text", first_text, 30)
-
-    def more_text() -> bool:
-        desktop.key("ctrl+shift+c")
-        now = desktop.clipboard()
-        return now.startswith(early) and len(now) > len(early)
-
-    wait_for("more of the reply, while it streams", more_text)
+    load(desktop, panel, model)
+    more(desktop, ask(desktop, "How warm are the cards?"))
     desktop.key("Escape")
 
     fake_nvml.card(1).temperature_c = 86

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QObject, QPointF, Qt, QUrl, Slot
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPointF, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QDropEvent, QGuiApplication, QTextCursor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton, QTextBrowser, QWidget
+from pytestqt.qtbot import QtBot
 
 from rigpanel.engine.messages import (
     ChatMessage,
@@ -30,6 +31,16 @@ from tests.ui.chat_fixtures import Chat, run
 from tests.ui.window_fixtures import STATS, snapshot, tick, until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", r"raise\(\)")
+
+
+class Painted(QObject):
+    """Counts how often what it watches is drawn."""
+
+    count = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        self.count += event.type() == QEvent.Type.Paint
+        return super().eventFilter(watched, event)
 
 
 def test_without_a_model_it_says_what_to_do_and_sends_nothing(chat: Chat) -> None:
@@ -534,7 +545,7 @@ def test_html_in_a_reply_is_text_and_code_is_copied_as_written(
         (FinishReason.LENGTH, 2390, "Cut: the context is full · "),
         (FinishReason.LENGTH, 8192, "Cut at its limit of tokens · "),
         (FinishReason.CANCELLED, 8192, "Stopped · "),
-        (FinishReason.STOP, 8192, "342 tokens"),
+        (FinishReason.STOP, 8192, "342 tokens · "),
     ],
 )
 def test_the_figures_say_why_a_reply_ended(reason: FinishReason, n_ctx: int, words: str) -> None:
@@ -545,6 +556,21 @@ def test_the_figures_say_why_a_reply_ended(reason: FinishReason, n_ctx: int, wor
 def test_a_rate_that_could_not_be_measured_is_left_out() -> None:
     stats = ReplyStats(FinishReason.CANCELLED, 100, 0, 0, None, None, None, 0.1, 0.0)
     assert stats_line(stats, 4096) == "Stopped · 0 tokens · prompt 100 tokens"
+
+
+def test_one_token_is_not_some_tokens() -> None:
+    stats = ReplyStats(FinishReason.CANCELLED, 100, 0, 1, None, None, None, 0.1, 0.0)
+    assert stats_line(stats, 4096) == "Stopped · 1 token · prompt 100 tokens"
+
+
+def test_the_words_in_an_empty_field_are_drawn_anew(chat: Chat, qtbot: QtBot) -> None:
+    chat.pane.grab()  # whatever was to be drawn has been
+    viewport = chat.pane.composer.viewport()
+    seen = Painted()
+    viewport.installEventFilter(seen)
+    chat.engine.make_ready()
+    assert chat.pane.composer.placeholderText() == "Write a message"
+    qtbot.waitUntil(lambda: seen.count > 0)
 
 
 def test_one_may_write_while_it_loads(chat: Chat) -> None:

@@ -232,6 +232,28 @@ def test_a_reply_cut_off_by_the_panels_end_says_so(chat: Chat, qapp: QApplicatio
     run(chat, qapp, scenario)
 
 
+def test_what_is_begun_while_one_is_read_from_the_disk_is_not_taken_away(
+    chat: Chat, qapp: QApplication
+) -> None:
+    async def scenario(chat: Chat) -> None:
+        chat.engine.make_ready()
+        await chat.turn("one", "first")
+        await chat.saved()
+        chat.pane.keep_now()
+        again = chat.open_pane()
+        again.new_chat()
+        again.composer.setPlainText("two")
+        again.send()
+        await until(lambda: len(chat.engine.requests) == 2, "the engine was asked")
+        await asyncio.wrap_future(chat.store.list())  # by now the other has been read
+        await asyncio.sleep(0.05)
+        assert [said.text for said in again.session.talk.path()] == ["two", ""]
+        chat.pane = again
+        await chat.answer("second")
+
+    run(chat, qapp, scenario)
+
+
 def test_leaving_a_conversation_while_a_reply_comes_keeps_it_whole(
     chat: Chat, qapp: QApplication
 ) -> None:

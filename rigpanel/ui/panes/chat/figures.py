@@ -47,15 +47,20 @@ def energy_lines(record: ReplyRecord, missing: str) -> list[str]:
     return [*lines, f"Together {total_j:.0f} J, from the cards' own counters"]
 
 
+def counted_tokens(count: int) -> str:
+    """Return how many tokens, in words."""
+    return "1 token" if count == 1 else f"{count} tokens"
+
+
 def stats_line(stats: ReplyStats, n_ctx: int | None) -> str:
     """Return what a reply took, measured, as one line; `n_ctx` is the model's context."""
-    parts = [f"{stats.n_gen} tokens"]
+    parts = [counted_tokens(stats.n_gen)]
     if stats.tg_tps is not None:
         parts.append(f"{stats.tg_tps:.1f} tokens/s")
     if stats.ttft_s is not None:
         parts.append(f"first token after {stats.ttft_s:.2f} s")
     cached = f" ({stats.n_cached} cached)" if stats.n_cached else ""
-    parts.append(f"prompt {stats.n_prompt} tokens{cached}")
+    parts.append(f"prompt {counted_tokens(stats.n_prompt)}{cached}")
     if stats.pp_tps is not None:
         parts.append(f"read at {stats.pp_tps:.0f} tokens/s")
     if stats.n_drafted:
@@ -77,5 +82,5 @@ def reasoning_title(said: Said) -> str:
         decimals = 0 if said.thinking_s >= 10 else 1
         title = f"Thought for {said.thinking_s:.{decimals}f} s"
     if said.record is not None and said.record.stats.n_reasoning:
-        title += f" · {said.record.stats.n_reasoning} tokens"
+        title += f" · {counted_tokens(said.record.stats.n_reasoning)}"
     return title

@@ -24,6 +24,7 @@ from rigpanel.engine.messages import (
 from rigpanel.ui.answers import Answers
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.chat.energy_meter import EnergyMeter
+from rigpanel.ui.panes.chat.figures import counted_tokens
 from rigpanel.ui.panes.chat.keeper import Keeper
 from rigpanel.ui.panes.chat.talk import Said, Talk
 
@@ -72,6 +73,7 @@ class ChatSession(QObject):
         self._reply: Said | None = None
         self._recent: dict[int, Talk] = {}
         """Conversations shown before, as they are in memory: what is not yet on disk, too."""
+        self._opening: int | None = None
         self._sampled = self.sampling
         self._thinking_since_s: float | None = None
         self._unkept = ["", ""]
@@ -105,6 +107,11 @@ class ChatSession(QObject):
         """Whether everything that was said is on disk."""
         return self._keeper is None or (self._keeper.idle and not any(self._unkept))
 
+    @property
+    def opening(self) -> bool:
+        """Whether a conversation is being read from the disk, to be shown next."""
+        return self._opening is not None
+
     def can_send(self) -> bool:
         """Tell whether a message would be answered now."""
         return self._engine.status.state is EngineState.READY and self._reply is None
@@ -122,6 +129,7 @@ class ChatSession(QObject):
         asked = self.talk.said[key].parent
         if asked is None or not self.can_send():
             return
+        self._opening = None
         self._answer(asked)
 
     def choose(self, key: int, step: int) -> None:
@@ -157,12 +165,14 @@ class ChatSession(QObject):
     def open(self, conversation: int) -> None:
         """Show a conversation from the disk; a reply under way is stopped first."""
         if self._store is None or conversation == self.talk.stored:
+            self._opening = None
             return
         if conversation in self._recent:
             self._show(self._recent[conversation])
         else:
+            self._opening = conversation
             self._answers.bring(
-                self._store.open(conversation), self._take_opened, self.open_failed.emit
+                self._store.open(conversation), self._take_opened, self._take_no_open
             )
 
     def rename(self, title: str) -> None:
@@ -187,6 +197,7 @@ class ChatSession(QObject):
             self._engine.load(settings)
 
     def _show(self, talk: Talk) -> None:
+        self._opening = None
         self.stop()
         if self.talk.stored is not None:
             self._recent.pop(self.talk.stored, None)
@@ -198,9 +209,15 @@ class ChatSession(QObject):
         self.used_changed.emit(_used_by(talk))
 
     def _take_opened(self, conversation: Conversation) -> None:
-        self._show(Talk.of(conversation))
+        if conversation.info.id == self._opening:  # else something else was done meanwhile
+            self._show(Talk.of(conversation))
+
+    def _take_no_open(self, sentence: str) -> None:
+        self._opening = None
+        self.open_failed.emit(sentence)
 
     def _ask(self, parent: int | None, text: str) -> None:
+        self._opening = None
         talk = self.talk
         if self._keeper is not None and talk.stored is None and not talk.said:
             talk.title = title_from(text)
@@ -283,7 +300,7 @@ class ChatSession(QObject):
         self._unkept[piece.reasoning] += piece.text
         if not self._keep_soon.isActive():
             self._keep_soon.start()
-        reply.progress = "1 token …" if piece.n_gen == 1 else f"{piece.n_gen} tokens …"
+        reply.progress = f"{counted_tokens(piece.n_gen)} …"
         self._changed(reply)
 
     def _end_thinking(self, reply: Said) -> None:
