@@ -88,11 +88,22 @@ def test_keys_reach_beginning_end_and_pages(chat: Chat) -> None:
     assert transcript.at_end
 
 
-def test_the_bar_leads_anywhere_and_what_is_seen_fills_the_view(chat: Chat) -> None:
+def test_a_view_is_filled_from_the_end_bit_by_bit(chat: Chat, qtbot: QtBot) -> None:
+    transcript = chat.pane.transcript
+    chat.pane.session._show(long_talk())
+    assert [view.said.key for view in chat.pane.views] == [COUNT]
+    qtbot.waitUntil(lambda: transcript.settled)
+    assert chat.pane.views[0].y() <= 12
+    last = chat.pane.views[-1]
+    assert last.y() + last.height() <= transcript.viewport().height()
+
+
+def test_the_bar_leads_anywhere_and_what_is_seen_fills_the_view(chat: Chat, qtbot: QtBot) -> None:
     transcript = chat.pane.transcript
     bar = transcript.verticalScrollBar()
     for share in (0.5, 0.1, 0.9, 0.33):
         bar.setValue(round(bar.maximum() * share))
+        qtbot.waitUntil(lambda: transcript.settled)
         views = [view for view in chat.pane.views if abs(view.y()) < 3000]
         assert views[0].y() <= 12
         assert views[-1].y() + views[-1].height() >= transcript.viewport().height() - 12

@@ -340,12 +340,12 @@ class ChatPane(QWidget):
         talk = self.session.talk
         path = talk.path()
         self.transcript.forget()
+        self._enable()  # before anything is laid out, so that its width is known
         self.transcript.show_messages([said.key for said in path])
         self.find_bar.set_path(path)
         self.head.show_title(talk.title)
         self.drawers.show_talk()
         self._keep_soon.start()
-        self._enable()
 
     @Slot(int)
     def _take_added(self, key: int) -> None:

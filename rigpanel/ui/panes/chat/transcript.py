@@ -23,6 +23,8 @@ NEAR_END_PX = 40
 AHEAD_PX = 300
 """Messages this far above and below the view are laid out before they are seen."""
 MOST_ROUNDS = 12
+MOST_AT_ONCE = 1
+"""So many messages are laid out, then Qt has its turn: a reply takes some 15 ms."""
 
 
 class Transcript(QAbstractScrollArea):
@@ -76,6 +78,11 @@ class Transcript(QAbstractScrollArea):
     def at_end(self) -> bool:
         """Whether the end is in view, and stays there while text comes."""
         return self._at_end
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything near the view is laid out."""
+        return not self._soon.isActive()
 
     @property
     def views(self) -> "list[MessageView]":
@@ -234,7 +241,10 @@ class Transcript(QAbstractScrollArea):
     def _lay_out_near(self, *, settle_end: bool) -> tuple[int, int, int]:
         """Return the view's top, and the first and last place that are laid out."""
         height = self.viewport().height()
-        low = high = top = 0
+        low = high = top = made = 0
+        missing: list[int] = []
+        # While it is scrolled what comes into view must have its height, or it would jump.
+        most = MOST_AT_ONCE if settle_end else len(self._keys)
         for _ in range(MOST_ROUNDS):
             self._measure_all()
             end = max(0, self._tops[-1] - height)
@@ -245,16 +255,36 @@ class Transcript(QAbstractScrollArea):
                 top = min(max(0, self._tops[min(place, len(self._keys))] + above), end)
             low = max(0, bisect.bisect_right(self._tops, top - AHEAD_PX) - 1)
             high = min(len(self._keys), bisect.bisect_left(self._tops, top + height + AHEAD_PX))
-            unknown = [key for key in self._keys[low:high] if key not in self._heights]
-            if self._pinned in self._place and self._pinned not in self._heights:
-                unknown.append(self._pinned)
-            if not unknown:
+            missing = [
+                key
+                for key in self._wanted(low, high)
+                if key not in self._heights or key not in self._views
+            ]
+            if not missing or made >= most:
                 break
-            for key in unknown:
-                self._heights[key] = self._made(key).height_at(self._width)
-        for key in self._keys[low:high]:
-            self._made(key)  # one that had been let go of, its height known
+            for key in missing:
+                if key not in self._views:
+                    if made >= most:
+                        continue
+                    made += 1
+                view = self._made(key)
+                if key not in self._heights:
+                    self._heights[key] = view.height_at(self._width)
+        if missing:
+            self._soon.start()
         return top, low, high
+
+    def _wanted(self, low: int, high: int) -> list[int]:
+        """Return what is to be laid out, what the reader looks at first."""
+        near = self._keys[low:high]
+        if self._at_end:
+            near.reverse()
+        elif near:
+            at = self._keys[min(self._anchor[0], len(self._keys) - 1)]
+            near.sort(key=lambda key: self._place[key] < self._place[at])
+        if self._pinned in self._place and self._pinned not in near:
+            near.append(self._pinned)
+        return near
 
     def _made(self, key: int) -> "MessageView":
         view = self._views.get(key)
