@@ -5,7 +5,7 @@ import asyncio
 import itertools
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -17,6 +17,16 @@ from tests.ui.window_fixtures import until
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", r"raise\(\)")
 COUNT = 2000
+
+
+class LayoutRequests(QObject):
+    """Counts how often what it watches is laid out."""
+
+    count = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        self.count += event.type() == QEvent.Type.LayoutRequest
+        return super().eventFilter(watched, event)
 
 
 def long_talk(count: int = COUNT) -> Talk:
@@ -96,6 +106,19 @@ def test_a_view_is_filled_from_the_end_bit_by_bit(chat: Chat, qtbot: QtBot) -> N
     assert chat.pane.views[0].y() <= 12
     last = chat.pane.views[-1]
     assert last.y() + last.height() <= transcript.viewport().height()
+
+
+def test_it_comes_to_rest(chat: Chat, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: chat.pane.transcript.settled)
+    seen = LayoutRequests()
+    for view in chat.pane.views:
+        view.installEventFilter(seen)
+    for _ in range(20):  # what showing them has brought about
+        QApplication.processEvents()
+    seen.count = 0
+    for _ in range(20):
+        QApplication.processEvents()
+    assert seen.count == 0
 
 
 def test_the_bar_leads_anywhere_and_what_is_seen_fills_the_view(chat: Chat, qtbot: QtBot) -> None:

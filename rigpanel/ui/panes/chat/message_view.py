@@ -108,6 +108,11 @@ class MessageView(QFrame):
         layout.invalidate()
         return layout.totalHeightForWidth(width)
 
+    def _fits(self) -> bool:
+        # Not by `height_at`: it has Qt ask for the layout again, and so without an end.
+        layout = self.layout()
+        return layout is None or layout.totalHeightForWidth(self.width()) == self.height()
+
     def has_selection(self) -> bool:
         """Tell whether the reader holds something of it."""
         texts = [self.browser] + ([self.thoughts] if self.thoughts else [])
@@ -128,10 +133,7 @@ class MessageView(QFrame):
 
     def event(self, event: QEvent) -> bool:
         """Say when a part of it wants another height."""
-        if (
-            event.type() == QEvent.Type.LayoutRequest
-            and self.height_at(self.width()) != self.height()
-        ):
+        if event.type() == QEvent.Type.LayoutRequest and not self._fits():
             self.resized.emit(self.said.key)
         return super().event(event)
 
