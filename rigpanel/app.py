@@ -361,7 +361,10 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
 async def _opened(chat: ChatPane) -> None:
     """Wait until the conversation that was open last is shown, if there is one."""
     end_s = time.monotonic() + PICTURE_PATIENCE_S
-    while chat.session.opening and time.monotonic() < end_s:  # noqa: ASYNC110
+    while chat.session.opening or not chat.transcript.settled:
+        if time.monotonic() > end_s:
+            log.warning("the conversation was not read in time; the picture is without it")
+            break
         await asyncio.sleep(0.02)
 
 

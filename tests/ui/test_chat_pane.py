@@ -20,6 +20,7 @@ from rigpanel.engine.messages import (
     EngineStatus,
     FinishReason,
     PrefillProgressed,
+    ReplyFinished,
     ReplyStats,
     TextGenerated,
     TurnsDropped,
@@ -107,6 +108,25 @@ def test_escape_stops_and_keeps_what_was_said(chat: Chat, qapp: QApplication) ->
         await until(lambda: chat.note.startswith("Stopped"), "it stopped")
         assert chat.reply == "Half a"
         assert chat.pane.send_button.isVisible()
+
+    run(chat, qapp, scenario)
+
+
+def test_what_is_sent_before_the_figures_have_come_is_sent_after_them(
+    chat: Chat, qapp: QApplication
+) -> None:
+    async def scenario(chat: Chat) -> None:
+        chat.engine.make_ready()
+        await chat.ask("one")
+        chat.engine.make_ready()  # it has ended; its last words are still on their way
+        chat.write("two")
+        chat.press(Qt.Key.Key_Return)
+        assert len(chat.engine.requests) == 1
+        chat.engine.events.put_nowait(TextGenerated("first", 1))
+        chat.engine.events.put_nowait(ReplyFinished(STATS))
+        await until(lambda: len(chat.engine.requests) == 2, "the second was sent")
+        assert chat.engine.requests[1].messages[-1] == ChatMessage("user", "two")
+        assert chat.pane.composer.toPlainText() == ""
 
     run(chat, qapp, scenario)
 
