@@ -30,9 +30,13 @@ BEFORE_QT = (
     "rigpanel.engine.process_engine",
     "rigpanel.engine.sampling",
     "rigpanel.engine.templates",
+    "rigpanel.cooling.preview",
+    "rigpanel.cooling.service",
+    "rigpanel.rig.simulated_control",
     "rigpanel.chat.presets",
     "rigpanel.chat.store",
     "rigpanel.watch.history",
+    "rigpanel.watch.phases",
     "rigpanel.watch.sampler",
 )
 """Once PySide6 is there it reads the source of every module that is imported, which takes longer
