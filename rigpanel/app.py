@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -69,6 +70,7 @@ TRAY_PATIENCE_MS = 8000
 """At a login the tray may come later than the panel that is to start in it."""
 SAMPLER_END_S = 3.0
 SAVE_END_S = 3.0
+FOR_REPLIES = ("rigpanel.ui.markdown", "pygments.lexers", "pygments.styles")
 STARTED_MS = 2000
 """By then the first frame has been painted."""
 
@@ -145,6 +147,8 @@ class Panel(QObject):
         self._garbage = GarbageCollector(self)
         for problem in self._storage.problems:
             self.window.chat_pane.tell(problem)
+        # What only replies need takes 0.2 s to import: not while somebody waits for the first.
+        threading.Thread(target=_import_for_replies, name="imports", daemon=True).start()
 
     @Slot()
     def quit(self) -> None:
@@ -205,6 +209,11 @@ class Panel(QObject):
         self._sampler.set_interval_s(self._settings.get(INTERVAL_S))
         self._sampler.set_thresholds(_thresholds(self._settings))
         self.window.hide_on_close = self._tray.available and self._settings.get(KEEP_IN_TRAY)
+
+
+def _import_for_replies() -> None:
+    for module in FOR_REPLIES:
+        importlib.import_module(module)
 
 
 def _thresholds(settings: SettingsStore) -> Thresholds:
