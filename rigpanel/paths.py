@@ -11,9 +11,17 @@ import platformdirs
 APP_NAME = "rigpanel"
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with a leading `~` as the home it stands for; as it is where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def _folder(kind: str, platform_folder: str) -> Path:
     home = os.environ.get("RIGPANEL_HOME")
-    return Path(home).expanduser() / kind if home else Path(platform_folder)
+    return expanded(home) / kind if home else Path(platform_folder)
 
 
 def config_dir() -> Path:

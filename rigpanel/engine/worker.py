@@ -29,6 +29,7 @@ from rigpanel.engine.llama.runtime import give_memory_back, prepare
 from rigpanel.engine.llama.session import Session
 from rigpanel.engine.messages import EngineError, LoadCancelledError
 from rigpanel.errors import RigpanelError
+from rigpanel.paths import expanded
 
 PROGRESS_S = 0.03
 WORK_S = 0.05
@@ -124,7 +125,7 @@ class EngineWorker:
             self._prepared = True
         if isinstance(command, Load):
             self._unload()
-            check_shards(command.settings.model.expanduser())
+            check_shards(expanded(command.settings.model))
             cancelled = self._cancel_check(command.job)
             if command.settings.rpc_servers:
                 try:

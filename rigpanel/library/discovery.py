@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Finds the models on this machine, wherever another program has put them; changes nothing."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -128,8 +129,17 @@ class _Search:
                 yield self._name(place, path), path
             elif shard[1] == 1:
                 yield shard[0], path
-            elif not (first := shard_paths(path)[0]).exists():
+            else:
+                self._look_for_first(path)
+
+    def _look_for_first(self, path: Path) -> None:
+        """Name the first file of a model where only others of it are there."""
+        first = shard_paths(path)[0]
+        try:
+            if not first.exists():
                 self._not_readable(first, "is missing; the other files of this model are there")
+        except OSError as error:
+            self._not_readable(first, error.strerror or "cannot be read")
 
     @staticmethod
     def _name(place: Place, path: Path) -> str:
@@ -171,8 +181,11 @@ class _Search:
             return True
         if suffix in OTHER_KINDS or path.name.startswith("."):
             return False
-        with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
+        try:
+            with path.open("rb") as file:
+                return file.read(len(MAGIC)) == MAGIC
+        except FileNotFoundError:
+            return False  # It vanished meanwhile.
 
     def _look_at(self, name: str, path: Path, source: str) -> None:
         real = os.path.realpath(path)
@@ -201,16 +214,14 @@ class _Search:
             stamp = repr(stamp_of(shards))
         except OSError:
             return _read(path)  # It says which file is missing; that is not worth remembering.
-        old = self._old.get(real)
-        if old is not None and old[0] == stamp:
-            try:
-                known = from_plain(_Known, old[1])
-                self._new[real] = old
-            except ValueError:
-                known = _read(path)
-        else:
-            known = _read(path)
-        self._new[real] = (stamp, to_plain(known))
+        known = None
+        old_stamp, plain = self._old.get(real, ("", None))
+        if old_stamp == stamp:
+            with contextlib.suppress(ValueError):
+                known = from_plain(_Known, plain)
+        known = known or _read(path)
+        if not known.problem:  # It may be mended without a change of the file: its rights, a disk.
+            self._new[real] = (stamp, to_plain(known))
         return known
 
 

@@ -17,6 +17,7 @@ from rigpanel.library.gguf_reader import (
     ModelFileError,
     Value,
 )
+from rigpanel.paths import expanded
 
 MAX_KEY = 65_535
 MAX_NAME = 255
@@ -130,7 +131,7 @@ def read_header(path: Path) -> GgufHeader:
 
     Raises ModelFileError for anything that is no whole GGUF model.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if "\0" in str(path):
         raise ModelFileError(f"{str(path)!r} is no name of a file. Check the name.")
     first = _read_file(path, 0)

@@ -6,13 +6,14 @@ It is kept apart from what must not be lost: it can be thrown away at any time.
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 FILE_NAME = "headers.sqlite3"
-VERSION = 1
+VERSION = 2
 """Another one empties the cache."""
 BUSY_S = 2.0
 
@@ -56,7 +57,7 @@ class HeaderCache:
                 connection.execute("DROP TABLE IF EXISTS header")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS header ("
-                "path TEXT PRIMARY KEY, stamp TEXT NOT NULL, known TEXT NOT NULL) WITHOUT ROWID"
+                "path BLOB PRIMARY KEY, stamp TEXT NOT NULL, known TEXT NOT NULL) WITHOUT ROWID"
             )
             connection.execute(f"PRAGMA user_version = {VERSION}")
         return connection
@@ -67,7 +68,7 @@ class HeaderCache:
             return {}
         try:
             rows = self._connection.execute("SELECT path, stamp, known FROM header").fetchall()
-            return {path: (stamp, json.loads(known)) for path, stamp, known in rows}
+            return {os.fsdecode(path): (stamp, json.loads(known)) for path, stamp, known in rows}
         except (sqlite3.Error, ValueError):
             return {}
 
@@ -75,7 +76,10 @@ class HeaderCache:
         """Remember these in the place of all that was known."""
         if self._connection is None:
             return
-        rows = [(path, stamp, json.dumps(what)) for path, (stamp, what) in known.items()]
+        # A path need not be text: it is kept as the bytes it is on the disk.
+        rows = [
+            (os.fsencode(path), stamp, json.dumps(what)) for path, (stamp, what) in known.items()
+        ]
         with contextlib.suppress(sqlite3.Error), self._connection:
             self._connection.execute("DELETE FROM header")
             self._connection.executemany("INSERT INTO header VALUES (?, ?, ?)", rows)

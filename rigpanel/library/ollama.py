@@ -32,14 +32,13 @@ def _files(folder: Path, unreadable: Callable[[Path, str], None]) -> list[Path]:
     while waiting:
         here = waiting.pop()
         try:
-            entries = sorted(here.iterdir())
+            entries = list(here.iterdir())
+            waiting += [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
+            found += [entry for entry in entries if entry.is_file()]
         except FileNotFoundError:
             continue
         except OSError as error:
             unreadable(here, error.strerror or "cannot be read")
-            continue
-        waiting += [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
-        found += [entry for entry in entries if entry.is_file()]
     return sorted(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rigpanel.paths import data_dir
+from rigpanel.paths import data_dir, expanded
 
 HUGGING_FACE, LLAMA_CPP, OLLAMA = "Hugging Face", "llama.cpp", "Ollama"
 LM_STUDIO, GPT4ALL, JAN, FOLDER = "LM Studio", "GPT4All", "Jan", "folder"
@@ -61,7 +61,7 @@ def known_places(
 
 def _path(environment: Mapping[str, str], name: str) -> Path | None:
     value = environment.get(name)
-    return Path(value).expanduser() if value else None
+    return expanded(value) if value else None
 
 
 def _below(folder: Path | None, name: str) -> Path | None:
@@ -87,4 +87,4 @@ def _jan(environment: Mapping[str, str], data: Path, config: Path) -> list[Path]
 def folders_in(text: str) -> tuple[Path, ...]:
     """Return the folders of a setting: paths with the system's separator between them."""
     parts = (part.strip() for part in text.split(os.pathsep))
-    return tuple(Path(part).expanduser() for part in parts if part)
+    return tuple(expanded(part) for part in parts if part)

@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -154,12 +156,74 @@ def test_a_manifest_cannot_lead_out_of_ollama_s_folder(model: Path, home: Path) 
     assert [item.path.name for item in found.unreadable] == ["broken"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_named(model: Path, home: Path) -> None:
-    put(model, home / "mine/shut/a.gguf")
-    (home / "mine/shut").chmod(0)
-    found = found_in(home, home / "mine")
-    assert [item.path.name for item in found.unreadable] == ["shut"]
+@pytest.fixture
+def shared(model: Path) -> Iterator[Path]:
+    """Yield a folder that every user may look into: root may read everything, so others look."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        put(model, Path(folder) / "mine/open.gguf")
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def as_somebody_else() -> Iterator[None]:
+    """Be no longer root for a while."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def test_folders_that_may_not_be_read_or_entered_are_named_and_the_rest_is_found(
+    model: Path, shared: Path
+) -> None:
+    put(model, shared / "mine/shut/a.gguf")
+    put(model, shared / "mine/listed/b.gguf")
+    put(model, shared / "mine/listed/c-00002-of-00002.gguf")
+    put_in_ollama(model, shared / ".ollama/models", "registry.ollama.ai/library/llama3.1/70b")
+    (shared / ".ollama/models/manifests/registry.ollama.ai/library/llama3.1").chmod(0o444)
+    (shared / "mine/shut").chmod(0)
+    (shared / "mine/listed").chmod(0o444)
+    with as_somebody_else():
+        found = found_in(shared, shared / "mine")
+    (shared / "mine/shut").chmod(0o755)
+    (shared / "mine/listed").chmod(0o755)
+    (shared / ".ollama/models/manifests/registry.ollama.ai/library/llama3.1").chmod(0o755)
+    assert listed(found) == [("open", "folder")]
+    named = [item.path.name for item in found.unreadable]
+    assert named == ["llama3.1", "b.gguf", "c-00001-of-00002.gguf", "shut"]
+
+
+def test_a_problem_that_was_mended_is_not_remembered(
+    model: Path, shared: Path, tmp_path: Path
+) -> None:
+    path = shared / "mine/open.gguf"
+    path.chmod(0)
+    with contextlib.closing(HeaderCache(tmp_path / "headers.sqlite3")) as cache:
+        with as_somebody_else():
+            (item,) = find_models([Place("folder", shared)], cache).unreadable
+        assert "may not be read" in item.why
+        path.chmod(0o644)
+        assert listed(find_models([Place("folder", shared)], cache)) == [("open", "folder")]
+
+
+def test_a_name_that_is_no_text_is_found_and_remembered(
+    model: Path, home: Path, tmp_path: Path
+) -> None:
+    path = put(model, home / "mine" / os.fsdecode(b"caf\xe9.gguf"))
+    with contextlib.closing(HeaderCache(tmp_path / "headers.sqlite3")) as cache:
+        first = find_models([Place("folder", home)], cache)
+        assert [found.path for found in first.models] == [path]
+        assert str(path) in cache.all_known()
+        assert find_models([Place("folder", home)], cache) == first
+
+
+def test_a_variable_that_names_nobody_s_home_is_borne(home: Path) -> None:
+    assert known_places({"LLAMA_CACHE": "~no-such-person/cache"}, home)
+    assert folders_in("~no-such-person/models") == (Path("~no-such-person/models"),)
 
 
 def test_a_folder_that_cannot_be_opened_is_named_and_the_rest_is_found(

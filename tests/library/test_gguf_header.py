@@ -197,3 +197,8 @@ def test_a_file_that_names_thousands_of_tensors_takes_no_memory(tmp_path: Path) 
         file.truncate(2**40)
     with pytest.raises(ModelFileError, match="damaged"):
         read_header(path)
+
+
+def test_nobody_s_home_is_told_as_no_file() -> None:
+    with pytest.raises(ModelFileError, match="does not exist"):
+        read_header(Path("~no-such-person/a.gguf"))

@@ -118,7 +118,7 @@ def measure(settings: LoadSettings, header: GgufHeader) -> Measured:
     array, used = chosen(settings)
     params = model_params(settings, header, array)
     params.no_alloc, params.load_mode = True, 0
-    model = llama_cpp.llama_model_load_from_file(str(header.path).encode(), params)
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(header.path), params)
     if model is None:
         raise EngineError(f"llama.cpp refuses {header.path.name}: {llama_log.last_error()}.")
     context = None

@@ -26,6 +26,7 @@ from rigpanel.fit.load_settings import (
 )
 from rigpanel.library.ggml_types import KV_TYPES
 from rigpanel.library.gguf_header import GgufHeader
+from rigpanel.paths import expanded
 
 SPLIT_MODES = {SplitMode.NONE: 0, SplitMode.LAYER: 1, SplitMode.ROW: 2, SplitMode.TENSOR: 3}
 ROPE_SCALING = {
@@ -170,7 +171,7 @@ def _apply_lora(model: Any, context: Any, adapters: tuple[LoraAdapter, ...]) -> 
 
 
 def _load_lora(model: Any, path: Path) -> Any:
-    adapter = llama_cpp.llama_adapter_lora_init(model, os.fsencode(path.expanduser()))
+    adapter = llama_cpp.llama_adapter_lora_init(model, os.fsencode(expanded(path)))
     if not adapter:
         raise EngineError(
             f"The LoRA adapter {path.name} cannot be used: "
