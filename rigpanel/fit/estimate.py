@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The formula: where a model's memory goes, reckoned in milliseconds from its header."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rigpanel.errors import RigpanelError
@@ -12,7 +12,7 @@ from rigpanel.fit.load_settings import LoadSettings, Speculation, SplitMode
 from rigpanel.fit.placement import HOST, Placement, Weights, place_layers
 from rigpanel.fit.result import MIB, Device, DeviceUse, Fit, Use
 from rigpanel.fit.tensor_split import UNSUPPORTED, Slices
-from rigpanel.library.ggml_types import KV_TYPES, row_bytes
+from rigpanel.library.ggml_types import BLOCKS, KV_TYPES, row_bytes
 from rigpanel.library.gguf_header import GgufHeader
 
 INPUT_COPIES = 4
@@ -76,12 +76,12 @@ class Estimator:
 
         Raises FitError where llama.cpp would refuse them.
         """
-        self._check(settings, devices)
+        flash = "on" if settings.flash_attn == "auto" else settings.flash_attn
+        if self._header.arch == "grok":
+            flash = "off"  # Whatever is asked for.
+        self._check(replace(settings, flash_attn=flash), devices)
         n = len(self._arch.layers)
         layers = n + 1 if settings.n_gpu_layers < 0 else min(settings.n_gpu_layers, n + 1)
-        flash = settings.flash_attn
-        if flash == "auto":
-            flash = "off" if self._header.arch == "grok" else "on"
         return replace(
             settings,
             n_gpu_layers=layers if devices else 0,
@@ -107,6 +107,8 @@ class Estimator:
             raise FitError(
                 f"A {settings.type_v} V cache needs flash attention; turn it on, or take f16 for V."
             )
+        self._check_blocks("K", settings.type_k, {layer.head_k for layer in self._arch.layers})
+        self._check_blocks("V", settings.type_v, {layer.head_v for layer in self._arch.layers})
         if self._arch.keys_only and settings.type_k != settings.type_v:
             raise FitError(
                 f"{self._header.arch} keeps keys and values as one: type_k and type_v must be the "
@@ -119,6 +121,17 @@ class Estimator:
         if self._header.arch in UNSUPPORTED:
             raise FitError(
                 f"llama.cpp cannot split {self._header.arch} by tensors; take split mode layer."
+            )
+
+    @staticmethod
+    def _check_blocks(what: str, kind: str, heads: Iterable[int]) -> None:
+        """Refuse a cache in blocks that do not go into the length of a head."""
+        block, _ = BLOCKS[KV_TYPES[kind]]
+        odd = sorted(length for length in heads if length % block)
+        if odd:
+            raise FitError(
+                f"A {kind} {what} cache comes in blocks of {block}, and a head of this model has "
+                f"{odd[0]} numbers; take f16 for {what}."
             )
 
     def fit(self, settings: LoadSettings, devices: Sequence[Device]) -> Fit:

@@ -34,9 +34,9 @@ def glance(
     """Return how a model goes with the rig in the context asked for; takes some milliseconds."""
     everything = replace(asked, n_gpu_layers=-1, split_mode=SplitMode.LAYER, tensor_split=())
 
-    def fits(settings: LoadSettings) -> bool:
+    def fits(settings: LoadSettings, cards: Sequence[Device] = devices) -> bool:
         try:
-            fit = estimator.fit(settings, devices)
+            fit = estimator.fit(settings, cards)
         except FitError:
             return False
         return replace(fit, host_free_mib=host_free_mib).fits is True
@@ -46,6 +46,5 @@ def glance(
     if asked.n_ctx > SHORT_CTX and fits(replace(everything, n_ctx=SHORT_CTX)):
         return Glance.LESS_CONTEXT
     alone = replace(everything, n_gpu_layers=0)
-    host = replace(estimator.fit(alone, ()), host_free_mib=host_free_mib)
     shared = (replace(everything, n_gpu_layers=n) for n in SOME_LAYERS)
-    return Glance.PARTLY if host.fits or any(map(fits, shared)) else Glance.NO
+    return Glance.PARTLY if fits(alone, ()) or any(map(fits, shared)) else Glance.NO

@@ -59,7 +59,7 @@ def place_layers(n_layer: int, n_gpu_layers: int, shares: Sequence[float]) -> Pl
     falls as it does there.
     """
     n_offloaded = min(max(n_gpu_layers, 0), n_layer + 1)
-    if not shares or sum(shares) <= 0 or n_offloaded == 0:
+    if sum(map(_single, shares)) <= 0 or n_offloaded == 0:
         return Placement((HOST,) * (n_layer + 1))
     ends = [0.0]
     for share in shares:

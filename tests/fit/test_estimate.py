@@ -15,6 +15,7 @@ from rigpanel.fit.result import Device
 from rigpanel.library.gguf_header import GgufHeader
 from tests.fit.made_architectures import ARCHITECTURES
 
+ODD_HEADS = {"attention.key_length": 48, "attention.value_length": 48}
 TWO_24_GB = (Device("GPU 0", None, 24100.0), Device("GPU 1", None, 24100.0))
 
 
@@ -80,13 +81,28 @@ def test_split_by_tensors_and_by_rows_each_card_has_half(article_model: GgufHead
         ("llama", {"tensor_split": (1.0, 1.0, 1.0)}, "names 3 devices and there are 2"),
         ("deepseek2", {"split_mode": SplitMode.TENSOR}, "cannot split deepseek2"),
         ("deepseek2", {"type_k": "q8_0"}, "must be the same"),
+        ("phi3", {"type_k": "q8_0"}, "blocks of 32, and a head of this model has 48 numbers"),
+        ("phi3", {"type_v": "q4_0"}, "take f16 for V"),
     ],
 )
 def test_what_llama_cpp_refuses_is_refused_with_a_sentence(
     headers: dict[str, GgufHeader], name: str, changes: dict[str, Any], says: str
 ) -> None:
+    header = headers[name]
+    if name == "phi3":
+        header = replace(header, values={**header.values, **ODD_HEADS})
     with pytest.raises(FitError, match=says):
-        Estimator(headers[name]).fit(asked(headers[name], **changes), TWO_24_GB)
+        Estimator(header).fit(asked(header, **changes), TWO_24_GB)
+
+
+def test_grok_does_without_flash_attention_and_so_without_quantized_values(
+    headers: dict[str, GgufHeader],
+) -> None:
+    header = replace(headers["llama"], arch="grok")
+    fit = Estimator(header).fit(asked(header, flash_attn="on"), TWO_24_GB)
+    assert fit.settings.flash_attn == "off"
+    with pytest.raises(FitError, match="needs flash attention"):
+        Estimator(header).fit(asked(header, type_v="q8_0"), TWO_24_GB)
 
 
 def test_a_share_of_nothing_takes_nothing(headers: dict[str, GgufHeader]) -> None:

@@ -32,3 +32,8 @@ def test_a_70b_on_rigs_of_many_sizes(
     cards = tuple(Device(f"GPU {index}", None, free) for index, free in enumerate(free_mib))
     asked = LoadSettings(model=article_model.path, n_ctx=n_ctx)
     assert glance(Estimator(article_model), asked, cards, host_free_mib) is word
+
+
+def test_settings_that_llama_cpp_refuses_fit_nowhere(article_model: GgufHeader) -> None:
+    asked = LoadSettings(model=article_model.path, flash_attn="off", type_v="q8_0")
+    assert glance(Estimator(article_model), asked, (), 64_000) is Glance.NO
