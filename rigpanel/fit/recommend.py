@@ -46,7 +46,23 @@ def recommend(
 
     None where nothing fits, not even in host memory.
     """
-    return _Search(header, asked, devices, host_free_mib, estimator or Estimator(header)).run()
+    estimator = estimator or Estimator(header)
+    for n_ctx in _contexts(asked.n_ctx):
+        smaller = replace(asked, n_ctx=n_ctx)
+        found = _Search(header, smaller, devices, host_free_mib, estimator).run()
+        if found is not None:
+            if n_ctx < asked.n_ctx:
+                short = f"A context of {asked.n_ctx} does not fit beside the weights."
+                found = replace(found, why=(*found.why, short))
+            return found
+    return None
+
+
+def _contexts(n_ctx: int) -> Iterator[int]:
+    """Yield the context asked for and ever smaller ones."""
+    yield n_ctx
+    while (n_ctx := n_ctx // 2 // CTX_STEP * CTX_STEP) >= SMALLEST_CTX:
+        yield n_ctx
 
 
 class _Search:
@@ -89,16 +105,11 @@ class _Search:
     def _caches(self) -> Iterator[tuple[LoadSettings, tuple[str, ...]]]:
         """Yield the cache as asked for, then a quantized one."""
         yield self._asked, ()
-        if {self._asked.type_k, self._asked.type_v}.isdisjoint(QUANTIZED) and self._blocks_fit():
+        if {self._asked.type_k, self._asked.type_v}.isdisjoint(QUANTIZED):
             yield (
                 replace(self._asked, type_k=SMALLER_CACHE, type_v=SMALLER_CACHE),
                 (_why_smaller_cache(self._asked.n_ctx),),
             )
-
-    def _blocks_fit(self) -> bool:
-        """Whether the heads are as long as whole blocks of a quantized cache."""
-        layers = self._estimator.architecture.layers
-        return all(layer.head_k % 32 == 0 and layer.head_v % 32 == 0 for layer in layers)
 
     def _all_on_cards(self, settings: LoadSettings, why: tuple[str, ...]) -> Recommendation | None:
         order = sorted(
@@ -217,26 +228,14 @@ class _Search:
             if not self._devices
             else "Not one layer fits on the cards, so everything runs on the processor."
         )
-        for n_ctx in self._contexts():
-            smaller = replace(settings, n_ctx=n_ctx)
-            fit = self._fit(smaller) or self._without_cards(smaller)
-            if fit is not None:
-                short = f"A context of {self._asked.n_ctx} does not fit beside the weights."
-                return Recommendation(fit, (reason, short) if n_ctx < settings.n_ctx else (reason,))
-        return None
+        fit = self._fit(settings) or self._without_cards(settings)
+        return None if fit is None else Recommendation(fit, (reason,))
 
     def _without_cards(self, settings: LoadSettings) -> Fit | None:
         """Return the fit with the cards left alone: even a batch would not fit on them."""
         fit = self._estimator.fit(replace(settings, devices=(PROCESSOR,)), ())
         fit = replace(fit, host_free_mib=self._host_free_mib)
         return fit if fit.fits else None
-
-    def _contexts(self) -> Iterator[int]:
-        """Yield the context asked for and ever smaller ones."""
-        n_ctx = self._asked.n_ctx
-        yield n_ctx
-        while (n_ctx := n_ctx // 2 // CTX_STEP * CTX_STEP) >= SMALLEST_CTX:
-            yield n_ctx
 
 
 def _why_smaller_cache(n_ctx: int) -> str:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rigpanel.fit.command_line import cli_line, server_line
-from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.load_settings import LoadSettings, LoraAdapter, RopeScaling, SplitMode
 from rigpanel.fit.recommend import Recommendation, recommend
 from rigpanel.fit.result import Device
 from rigpanel.library.gguf_header import GgufHeader
@@ -118,6 +118,46 @@ def test_a_smaller_context_is_offered_where_the_host_is_small(article_model: Ggu
     assert found is not None
     assert found.settings.n_ctx < 65536
     assert "A context of 65536 does not fit" in found.why[1]
+
+
+def test_a_smaller_context_on_the_cards_is_offered_where_the_host_has_no_room(
+    article_model: GgufHeader,
+) -> None:
+    asked = LoadSettings(model=article_model.path, n_ctx=131_072)
+    found = recommend(article_model, asked, cards(24_100, 24_100), host_free_mib=4_000)
+    assert found is not None
+    assert found.fit.fits is True
+    assert (found.settings.n_gpu_layers, found.settings.n_ctx) == (81, 32_768)
+    assert "A context of 131072 does not fit" in found.why[-1]
+
+
+def test_heads_that_blocks_do_not_fit_keep_their_cache_as_it_is(
+    headers: dict[str, GgufHeader],
+) -> None:
+    odd = {"attention.key_length": 48, "attention.value_length": 48}
+    header = replace(headers["llama"], values={**headers["llama"].values, **odd})
+    for free in range(1, 40):
+        assert advice(header, cards(free), n_ctx=60_000).settings.type_k == "f16"
+
+
+def test_the_line_says_what_differs_from_llama_cpp_s_own_choice(article_model: GgufHeader) -> None:
+    settings = LoadSettings(
+        model=Path("/m.gguf"),
+        n_batch=4096,
+        n_ubatch=4096,
+        threads=6,
+        flash_attn="on",
+        rpc_servers=("10.0.0.2:50052",),
+        devices=("RPC0", "CPU"),
+        rope_scaling=RopeScaling.YARN,
+        rope_freq_base=1_234_567.0,
+        lora=(LoraAdapter(Path("/a.gguf")), LoraAdapter(Path("/b.gguf"), 0.5)),
+    )
+    assert server_line(settings, 80) == (
+        "llama-server -m /m.gguf -ngl 99 --split-mode layer -c 4096 -b 4096 -ub 4096 -t 6 "
+        "--rpc 10.0.0.2:50052 --device RPC0 --rope-scaling yarn --rope-freq-base 1234567.0 "
+        "--lora /a.gguf --lora-scaled /b.gguf:0.5"
+    )
 
 
 def test_the_lines_for_llama_cpp(article_model: GgufHeader) -> None:
