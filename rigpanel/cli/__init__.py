@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     _open_closed_streams()
+    _bear_any_name()
     options = _parse(words)
     if options.version:
         from rigpanel import __version__
@@ -53,7 +55,8 @@ def _run(words: list[str]) -> int:
         status: int = _module(options.command).run(options)
         sys.stdout.flush()
     except RigpanelError as error:
-        print(f"rigpanel {options.command}: {error}", file=sys.stderr)
+        line = " ".join(str(error).split("\n"))  # The name of a file may have several.
+        print(f"rigpanel {options.command}: {line}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except OSError as error:
         if error.filename is not None:
@@ -96,6 +99,12 @@ def _open_closed_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+
+
+def _bear_any_name() -> None:
+    """Have stdout take names of files that are no text: their bytes become JSON's escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _drop_output() -> None:

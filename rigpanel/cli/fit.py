@@ -35,6 +35,8 @@ DEFAULT_CTX = 4096
 DEFAULT_BATCH = 512
 LARGEST_CTX = 16_777_216
 MOST_CARDS = 16
+LARGEST_SHARE = 1e6
+"""Much beyond it single precision, in which llama.cpp reckons, loses the smaller ones."""
 DIGITS = 3
 
 
@@ -78,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         n_gpu_layers=options.ngl,
         split_mode=SplitMode(options.split_mode),
         tensor_split=options.tensor_split,
+        main_gpu=_main_gpu(options),
         n_batch=max(DEFAULT_BATCH, options.ubatch),
         n_ubatch=options.ubatch,
         type_k=options.type_k,
@@ -104,6 +107,13 @@ def run(options: argparse.Namespace) -> int:
             print("Simulated rig: nothing here is measured.")
         print(as_table(header, fit, better))
     return 0
+
+
+def _main_gpu(options: argparse.Namespace) -> int:
+    """Return the card that split mode none uses: the one of the largest share, or the first."""
+    shares = options.tensor_split
+    alone = options.split_mode == SplitMode.NONE.value and shares
+    return shares.index(max(shares)) if alone else 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -269,8 +279,12 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _shares(text: str) -> Sequence[float]:
     values = _numbers(text)
-    if sum(values) <= 0:
+    if max(values) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r}: one share must be above 0")
+    if not all(value == 0 or 1 / LARGEST_SHARE <= value <= LARGEST_SHARE for value in values):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: a share must be 0, or from {1 / LARGEST_SHARE:g} to {LARGEST_SHARE:g}"
+        )
     return values
 
 

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("model", metavar="MODEL", type=Path, help="a GGUF file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--demo", action="store_true", help="changes nothing: files are no rig")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from rigpanel.settings import LIBRARY_FOLDERS, SettingsStore
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--demo", action="store_true", help="changes nothing: files are no rig")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -188,6 +188,8 @@ def test_memory_that_cannot_be_read_is_null_and_named(model: Path, fake_nvml: Fa
         (("--vram", "-1"), "numbers from 0"),
         (("--vram", "1000", "--tensor-split", "1,1"), "names 2 cards, and there are 1"),
         (("--tensor-split", "0,0"), "above 0"),
+        (("--tensor-split", "1e-50,0"), "from 1e-06 to 1e+06"),
+        (("--tensor-split", "1,1e39"), "from 1e-06 to 1e+06"),
         (("--ctx", "0"), "whole number"),
         (("--type-k", "q3_k"), "invalid choice"),
         (("--split-mode", "diagonal"), "invalid choice"),
@@ -206,6 +208,31 @@ def test_bad_usage_has_status_2(
     printed = capsys.readouterr()
     assert says in printed.err
     assert printed.out == ""
+
+
+def test_what_is_recommended_can_be_asked_for(
+    article_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig = ("--vram", "24000,48000", "--ctx", 8192)
+    better = shown(capsys, article_model, *rig)["recommended"]["settings"]
+    assert (better["split_mode"], better["tensor_split"]) == ("none", [0.0, 1.0])
+    again = shown(capsys, article_model, *rig, "--split-mode", "none", "--tensor-split", "0,1")
+    assert again["settings"] == better
+    assert again["fits"] is True
+    assert [device["layers"] for device in again["devices"]] == [0, 80]
+    assert "--main-gpu 1" in again["command"]
+
+
+def test_a_name_that_is_no_text_or_has_two_lines(model: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.gguf")
+    odd.symlink_to(model)
+    done = run(odd, "--json", env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"})
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    assert found["model"]["path"] == str(odd)
+    assert found["method"] == "dry_run"
+    missing = run(tmp_path / "two\nlines.gguf")
+    assert (missing.returncode, len(missing.stderr.splitlines())) == (1, 1)
 
 
 @pytest.mark.parametrize("command", ["fit", "inspect"])
