@@ -45,13 +45,15 @@ def compute_bytes(
     inputs: Sequence[int],
     first: bool,
     output: bool,
+    after_host: bool = False,
     copies: int = 1,
 ) -> int:
     """Return the compute buffer of a device that holds the layers `on`.
 
     It holds what the layers `inputs` are given, those of all layers where the host gives it.
-    `first` also embeds the tokens there, `output` also makes the logits; `copies` is how many of
-    each input are held at once, so that several devices can work one after another.
+    `first` also embeds the tokens there, `output` also makes the logits; `after_host`
+    says that the layer before the first is on the host; `copies` is how many of each input are
+    held at once, so that several devices can work one after another.
     """
     if not on and not output and not first:
         return 0
@@ -63,6 +65,8 @@ def compute_bytes(
         entry = graph.add(row, graph.input(whole.tokens * I32))
         if whole.positions:
             entry = graph.add(row, entry, graph.add(row), inplace=True)
+    elif after_host and "ffn_gate_inp.weight" in whole.layers[on[0] - 1]:
+        entry = _from_experts(whole, graph, row)
     else:
         entry = _handed_over(graph, row, copies)
         if whole.positions and 0 in on:
@@ -94,6 +98,18 @@ def _handed_over(graph: Graph, row: int, copies: int) -> int:
     """Add what another device hands over, as often as it is held."""
     held = [graph.input(row, lasting=copies > 1) for _ in range(copies)]
     return held[0]
+
+
+def _from_experts(whole: Pass, graph: Graph, row: int) -> int:
+    """Add the end of a layer on the host: what its experts say is weighed and summed here.
+
+    llama.cpp has steps without weights of their own done by the card whose steps follow.
+    """
+    used = max(whole.arch.n_expert_used, 1)
+    said = graph.input(used * row)
+    joined = graph.input(row)
+    summed = graph.add(row, said, graph.input(used * whole.tokens * F32))
+    return graph.add(row, summed, joined, inplace=True)
 
 
 def _add_strays(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> None:

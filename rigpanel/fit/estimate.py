@@ -205,15 +205,16 @@ class Estimator:
             turned=settings.type_k in QUANTIZED and arch.layers[0].head_k % TURNED_BLOCK == 0,
             n_outputs=n_outputs,
         )
+        on_host = placement.layers_on(HOST)
         compute = compute_bytes(
             whole,
             place.layers,
             inputs=range(len(arch.layers)) if place.first else place.layers,
             first=place.first,
             output=place.output,
+            after_host=min(place.layers, default=0) - 1 in on_host,
             copies=place.copies,
         )
-        on_host = placement.layers_on(HOST)
         if place.helps and on_host and n_ubatch >= OFFLOADED_BATCH:
             compute += self._weights.largest(on_host)
         if place.first:

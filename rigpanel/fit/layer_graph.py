@@ -156,14 +156,12 @@ class LayerGraph:
             query, kept = self._latent(shapes, layer, source)
         else:
             query, kept = self._queries(shapes, layer, source)
-            if self._step.turned:
-                query, kept = self._turn(layer, query, kept)
         for item in kept:
             self._graph.add(0, item)
         n_out = layer.n_head * layer.head_v
         mask = self._masks[1] if layer.windowed else self._masks[0]
         if self._step.flash:
-            out = self._op(n_out, query, mask)
+            out = self._turn(n_out, self._op(n_out, query, mask))
         else:
             width = self._cells[layer.windowed] * layer.n_head
             chances = self._op(width, query)
@@ -182,20 +180,23 @@ class LayerGraph:
         turned = self._step.name not in UNROTATED
         if "attn_qkv.weight" in shapes:
             all_three = self._op(shapes["attn_qkv.weight"][-1], source)
-            if not turned:
-                return all_three, (all_three,)
-            query = self._op(n_q, all_three)
-            key = self._op(layer.n_k, all_three)
-            return query, (key, all_three)
+            query = self._turn(n_q, self._op(n_q, all_three) if turned else all_three)
+            value = self._turn(layer.n_v, all_three)
+            key = self._op(layer.n_k, all_three) if turned else all_three
+            return query, (self._turn(layer.n_k, key), value)
         query = self._op(shapes.get("attn_q.weight", (0, n_q))[-1], source)
-        value = self._op(layer.n_v, source)
+        if turned:
+            # They are looked at head by head, and such a view is never written over.
+            query = self._op(n_q, query)
+        query = self._turn(n_q, query)
+        value = self._turn(layer.n_v, self._op(layer.n_v, source))
         key = self._op(layer.n_k, source)
-        return query, (key, value)
+        key = self._op(layer.n_k, key) if turned else key
+        return query, (self._turn(layer.n_k, key), value)
 
-    def _turn(self, layer: Layer, query: int, kept: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-        key, value = kept[0], kept[-1]
-        turned = self._op(layer.n_head * layer.head_k, query)
-        return turned, (self._op(layer.n_k, key), self._op(layer.n_v, value))
+    def _turn(self, n: int, source: int) -> int:
+        """Add the turning of `n` numbers of each token, where the cache has them turned."""
+        return self._op(n, source) if self._step.turned else source
 
     def _latent(self, shapes: Shapes, layer: Layer, source: int) -> tuple[int, tuple[int, ...]]:
         """Add latent attention, whose cache keeps one compressed row for all heads."""

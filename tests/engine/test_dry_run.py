@@ -136,6 +136,34 @@ def test_over_two_lenders_all_three_agree_for_each_device(folder: Path) -> None:
         assert (reckoned.layers, reckoned.output) == (said.layers, said.output)
 
 
+def test_wide_heads_and_experts_on_the_host_are_reckoned_with(folder: Path) -> None:
+    wide = Sizes(n_embd=256, n_layer=4, n_head=8, n_head_kv=2, head=64, n_ff=768, n_vocab=1200)
+    many = replace(SMALL, n_expert=16, n_used=8, n_ff_exp=128)
+    models = {
+        name: write(folder / f"{name}-odd.gguf", name, sizes)
+        for name, sizes in (("qwen3", wide), ("gpt2", SMALL), ("qwen3moe", many))
+    }
+    with lending(1) as (lender,):
+        asked = [
+            LoadSettings(
+                model=models[name],
+                n_ctx=2048,
+                n_gpu_layers=layers,
+                type_k=kind,
+                type_v=kind,
+                rpc_servers=(lender.address,),
+            )
+            for name in models
+            for layers, kind in ((-1, "f16"), (-1, "q8_0"), (2, "f16"), (2, "q8_0"))
+        ]
+        answers = dry_runs(asked)
+    lent = (Device("RPC0", None, 1e6, lent=True),)
+    for settings, answer in zip(asked, answers, strict=True):
+        assert isinstance(answer, Measured)
+        (use,) = Estimator(read_header(settings.model)).fit(settings, lent).devices
+        assert use.use.compute_mib == pytest.approx(answer.devices[0].compute / MIB, rel=0.01)
+
+
 @pytest.mark.parametrize(("name", "shares"), [("gemma2", (3.0, 1.0)), ("mixtral", (1.0, 1.0))])
 def test_split_by_tensors_the_largest_part_is_as_reckoned(
     name: str, shares: tuple[float, float], folder: Path
