@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The formula: where a model's memory goes, reckoned in milliseconds from its header."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rigpanel.errors import RigpanelError
@@ -27,6 +28,18 @@ QUANTIZED = {name for name in KV_TYPES if name.startswith("q")}
 
 class FitError(RigpanelError):
     """Settings that llama.cpp would refuse for this model; the text says what to change."""
+
+
+@contextlib.contextmanager
+def _odd_tensors_told(header: GgufHeader) -> Iterator[None]:
+    """Have a file refused whose tensors are not those of its architecture, or shaped otherwise."""
+    try:
+        yield
+    except (LookupError, ArithmeticError) as error:
+        raise FitError(
+            f"{header.path} lacks tensors of a {header.arch} model, or has them in odd shapes, so "
+            "it cannot be loaded. Choose another file."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,8 @@ class Estimator:
                 "model it belongs to."
             )
         self._header = header
-        self._arch = architecture_of(header)
+        with _odd_tensors_told(header):
+            self._arch = architecture_of(header)
         if not self._arch.layers:
             raise FitError(
                 f"{header.path} does not say how many layers it has, so it cannot be loaded. "
@@ -136,7 +150,10 @@ class Estimator:
 
     def fit(self, settings: LoadSettings, devices: Sequence[Device]) -> Fit:
         """Return where everything goes; raises FitError for settings that cannot be loaded."""
-        full = self.resolve(settings, devices)
+        with _odd_tensors_told(self._header):
+            return self._fit(self.resolve(settings, devices), devices)
+
+    def _fit(self, full: LoadSettings, devices: Sequence[Device]) -> Fit:
         shares = full.tensor_split
         tensor_mode = full.split_mode is SplitMode.TENSOR
         placement = place_layers(

@@ -217,7 +217,14 @@ def test_odd_hyper_parameters_are_reckoned_with_or_refused(
     known = st.sampled_from(sorted(header.values))
     odd = data.draw(st.dictionaries(known, oddities, min_size=1, max_size=4))
     n_layer = data.draw(st.integers(0, 20))
-    changed = replace(header, values={**header.values, **odd}, n_layer=n_layer)
+    tensors = list(header.tensors)
+    for index in data.draw(st.lists(st.integers(0, len(tensors) - 1), max_size=3)):
+        shape = data.draw(st.lists(st.integers(0, 300), max_size=4).map(tuple))
+        tensors[index] = replace(tensors[index], shape=shape)
+    del tensors[data.draw(st.integers(0, len(tensors) - 1))]
+    changed = replace(
+        header, values={**header.values, **odd}, n_layer=n_layer, tensors=tuple(tensors)
+    )
     try:
         fit = Estimator(changed).fit(asked(header, split_mode=mode, flash_attn=flash), TWO_24_GB)
     except FitError:
@@ -231,6 +238,16 @@ def test_without_a_vocabulary_the_table_says_how_many_tokens(
     header = headers["llama"]
     bare = replace(header, n_vocab=0)
     assert Estimator(bare).fit(asked(header), ()) == Estimator(header).fit(asked(header), ())
+
+
+def test_a_table_of_no_size_is_refused(headers: dict[str, GgufHeader]) -> None:
+    header = headers["llama"]
+    values = {key: value for key, value in header.values.items() if key != "embedding_length"}
+    flat = tuple(
+        replace(t, shape=()) if t.name == "token_embd.weight" else t for t in header.tensors
+    )
+    with pytest.raises(FitError, match="odd shapes"):
+        Estimator(replace(header, values=values, tensors=flat, n_vocab=0)).fit(asked(header), ())
 
 
 def test_a_projector_is_told_as_one(headers: dict[str, GgufHeader]) -> None:
