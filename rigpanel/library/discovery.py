@@ -69,6 +69,8 @@ class _Known:
     """What is remembered of a file."""
 
     problem: str = ""
+    passing: bool = False
+    """Whether the problem may go without a change of the file: it is of its rights or its disk."""
     skipped: bool = False
     arch: str = ""
     params: int = 0
@@ -220,7 +222,7 @@ class _Search:
             with contextlib.suppress(ValueError):
                 known = from_plain(_Known, plain)
         known = known or _read(path)
-        if not known.problem:  # It may be mended without a change of the file: its rights, a disk.
+        if not known.passing:
             self._new[real] = (stamp, to_plain(known))
         return known
 
@@ -235,7 +237,7 @@ def _read(path: Path) -> _Known:
     try:
         header = read_header(path)
     except ModelFileError as error:
-        return _Known(problem=str(error))
+        return _Known(problem=str(error), passing=_is_of_reading(error))
     if _is_no_model(header):
         return _Known(skipped=True)
     return _Known(
@@ -246,6 +248,11 @@ def _read(path: Path) -> _Known:
         n_layer=header.n_layer,
         n_ctx_train=header.n_ctx_train,
     )
+
+
+def _is_of_reading(error: BaseException | None) -> bool:
+    """Whether a file could not be read at all; the error of a model in several has a chain."""
+    return error is not None and (isinstance(error, OSError) or _is_of_reading(error.__cause__))
 
 
 def _is_no_model(header: GgufHeader) -> bool:
