@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from rigpanel.cooling.protocol import ProtocolError, as_line, parse_answer, socket_path
+from rigpanel.cooling.protocol import RESTRICTED, ProtocolError, as_line, parse_answer, socket_path
 from rigpanel.errors import RigpanelError
 
 ANSWER_S = 5.0
@@ -72,7 +72,7 @@ class HelperClient:
     def ask(self, verb: str, **fields: Any) -> dict[str, Any]:
         """Ask and return the answer; raises HelperError."""
         self._next_id += 1
-        self._socket.settimeout(ANSWER_S if verb in {"status", "ping"} else ASKED_S)
+        self._socket.settimeout(ASKED_S if verb in RESTRICTED else ANSWER_S)
         try:
             self._socket.sendall(as_line({"id": self._next_id, "verb": verb, **fields}))
             answer = parse_answer(self._line())

@@ -10,7 +10,15 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from rigpanel.cooling import restore  # now: when it is needed, its file may be gone or another
+
 HUNG_S = 10.0
+FIRST_BEAT_S = 60.0
+"""A driver that must wake eight cards is slow; until the first tick no fan is held."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""What asks the helper to end."""
+STOPPING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+"""With these a terminal would stop helper and guard at once, and leave the fans as they are."""
 END_S = 5.0
 """What a helper is given to end by itself when it was asked to."""
 PR_SET_PDEATHSIG = 1
@@ -24,6 +32,8 @@ def run_guarded(helper: Callable[[Callable[[], None]], int], hung_s: float = HUN
     The helper is given a function to call at each tick; `hung_s` without one and it is killed. If
     this process dies first, the helper is sent SIGTERM and hands the fans back itself.
     """
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     beats, beat = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     guard = os.getpid()
     child = os.fork()
@@ -44,17 +54,18 @@ def _beat(pipe: int) -> None:
 
 def _watch(child: int, beats: int, hung_s: float) -> int:
     asked_s: float | None = None
+    ended = os.pidfd_open(child)  # which names this child alone, also once it is gone
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         nonlocal asked_s
         asked_s = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child, number)
+            signal.pidfd_send_signal(ended, number)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, pass_on)
-    ended = os.pidfd_open(child)
     heard_s = time.monotonic()
+    patience_s = max(hung_s, FIRST_BEAT_S)
     open_pipe = True
     while True:
         watched = [ended, beats] if open_pipe else [ended]
@@ -64,15 +75,14 @@ def _watch(child: int, beats: int, hung_s: float) -> int:
             break
         if beats in ready:
             open_pipe = bool(os.read(beats, 4096))
-            heard_s = now
+            heard_s, patience_s = now, hung_s
         late = asked_s is not None and now - asked_s > END_S
-        if late or now - heard_s > hung_s:
-            os.kill(child, signal.SIGKILL)
+        if late or now - heard_s > patience_s:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(ended, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code in {0, NOT_STARTED}:
         return min(code, 1)
-    from rigpanel.cooling import restore
-
     restore.main()
     return 1

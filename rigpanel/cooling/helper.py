@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rigpanel.cooling.guard import HUNG_S, NOT_STARTED, run_guarded
+from rigpanel.cooling import restore
+from rigpanel.cooling.guard import ENDING, HUNG_S, NOT_STARTED, run_guarded
 
 STATE_DIR = Path("/var/lib/rigpanel")
 
@@ -19,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the helper and return its exit status: 0 all fans handed back, 1 failed, 2 bad usage."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "--restore-auto" in words:
-        from rigpanel.cooling import restore
-
-        return restore.main()
+        failed = restore.main()
+        _have_let_go(words)
+        return failed
     options = _parser().parse_args(words)
     if options.suspend or options.resume:
         return _announce_sleep(options.socket, going=options.suspend)
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rigpanel-fand",
+        allow_abbrev=False,  # `--restore` would start it
         description="Keep fan curves and power limits; hand every fan back at the end.",
     )
     parser.add_argument("--socket", metavar="PATH", help="the socket to serve")
@@ -75,7 +77,7 @@ def _run(options: argparse.Namespace, beat: Callable[[], None]) -> int:
     from rigpanel.cooling.hardware import open_control
     from rigpanel.cooling.loop import CoolingLoop
     from rigpanel.cooling.protocol import socket_path
-    from rigpanel.cooling.server import Server, ServerError
+    from rigpanel.cooling.server import AlreadyServedError, Server, ServerError
     from rigpanel.cooling.service import CoolingService
     from rigpanel.cooling.state import StateStore
 
@@ -110,8 +112,12 @@ def _run(options: argparse.Namespace, beat: Callable[[], None]) -> int:
             failed = failed or bool(problems)
     except ServerError as error:
         _say(str(error))
-        return NOT_STARTED
+        # Where another helper serves, the fans are its own; else what a dead one left is handed
+        # back by who sees this fail.
+        return NOT_STARTED if isinstance(error, AlreadyServedError) else 1
     finally:
+        for number in ENDING:  # one that comes late must not look like a crash
+            signal.signal(number, signal.SIG_IGN)
         server.close()
         service.loop.control.close()
     return 1 if failed else 0
@@ -120,7 +126,7 @@ def _run(options: argparse.Namespace, beat: Callable[[], None]) -> int:
 def _stop_on_signals(
     stop: Callable[[], None], watch: Callable[[int, Callable[[], None]], None]
 ) -> None:
-    """End at SIGTERM, SIGINT and SIGHUP, also while waiting for clients."""
+    """End at a signal that asks for it, also while waiting for clients."""
     ours, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
 
@@ -128,7 +134,7 @@ def _stop_on_signals(
         with contextlib.suppress(BlockingIOError):
             os.read(ours, 64)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, lambda _number, _frame: stop())
     watch(ours, drain)
 
@@ -141,6 +147,7 @@ def _tell_systemd(word: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.setblocking(False)
         out.sendto(word.encode(), address)
 
 
@@ -155,10 +162,22 @@ def _announce_sleep(path: str | None, *, going: bool) -> int:
         if not going:
             _say(str(error))
             return 1
-        from rigpanel.cooling import restore
-
         return restore.main()
     return 0
+
+
+def _have_let_go(words: Sequence[str]) -> None:
+    """Have a helper that runs forget its curves, or it would take the fans again."""
+    from rigpanel.cooling.client import HelperClient, HelperError, NotRunningError
+
+    options, _ = _parser().parse_known_args(words)
+    try:
+        with HelperClient(options.socket) as client:
+            client.ask("auto")
+    except NotRunningError:
+        pass
+    except HelperError as error:
+        _say(f"a helper runs and may take the fans again: {error}")
 
 
 def _say(sentence: str) -> None:

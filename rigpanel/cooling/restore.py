@@ -2,6 +2,7 @@
 """Hands every fan back to its card, through the C library alone, whatever else is broken."""
 
 import ctypes
+import os
 import sys
 import time
 
@@ -9,6 +10,8 @@ LIBRARY = "libnvidia-ml.so.1"
 AUTOMATIC = 0
 FULL_PCT = 100
 TRIES, WAIT_S = 3, 0.2
+MOST_FANS = 16
+"""More than any card has, whatever a driver counts."""
 SUCCESS, NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND = 0, 3, 4, 13
 
 
@@ -29,6 +32,9 @@ class _Nvml:
 
 def main() -> int:
     """Hand back every fan of every card, each by itself; 0 when all are automatic."""
+    if os.geteuid() != 0:
+        _say("only root may hand fans back: run this as root.")
+        return 1
     try:
         nvml = _Nvml()
     except OSError:
@@ -67,7 +73,7 @@ def _card(nvml: _Nvml, index: int) -> list[str]:
     if status != SUCCESS:
         return [f"GPU {index} does not tell its fans (error {status}); they stay as they are."]
     problems = []
-    for fan in range(fans.value):
+    for fan in range(min(fans.value, MOST_FANS)):
         status = _fan(nvml, card, ctypes.c_uint(fan))
         if status != SUCCESS:
             why = "run this as root" if status == NO_PERMISSION else f"error {status}"

@@ -48,6 +48,10 @@ class ServerError(RigpanelError):
     """The socket cannot be had; the text says why and what to do."""
 
 
+class AlreadyServedError(ServerError):
+    """Another helper serves this socket, and the fans are its own."""
+
+
 class _Client:
     def __init__(self, number: int, connection: socket.socket, peer: Peer, now: float) -> None:
         self.number = number
@@ -87,6 +91,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._lock = -1
+        self._bound = False
         self._clients: dict[int, _Client] = {}
         self._backlog: dict[int, _Client] = {}
         self._numbers = 0
@@ -99,13 +104,21 @@ class Server:
             self._take_lock()
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
-            self._listener.bind(str(self._path))
-            self._path.chmod(0o666)
+            self._bind()
             self._listener.listen(512)
         except OSError as error:
             raise ServerError(f"The socket {self._path} cannot be made ({error}).") from error
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def _bind(self) -> None:
+        """Make the socket with the mode it shall have: a later chmod could be led elsewhere."""
+        mask = os.umask(0o111)
+        try:
+            self._listener.bind(str(self._path))
+        finally:
+            os.umask(mask)
+        self._bound = True
 
     def watch(self, file: int, callback: Callable[[], None]) -> None:
         """Call back when a file can be read, a signal's pipe say."""
@@ -140,15 +153,17 @@ class Server:
             self._drop(client)
         self._listener.close()
         self._selector.close()
-        if self._lock >= 0:
-            with contextlib.suppress(FileNotFoundError):
+        if self._bound:
+            with contextlib.suppress(OSError):
                 self._path.unlink()
+        if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def _take_lock(self) -> None:
         """Hold a lock as long as this process lives; another that is just ending is waited for."""
-        self._lock = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._lock = os.open(f"{self._path}.lock", flags, 0o600)
         until_s = time.monotonic() + LOCK_PATIENCE_S
         while True:
             try:
@@ -157,7 +172,7 @@ class Server:
                 if time.monotonic() > until_s:
                     os.close(self._lock)
                     self._lock = -1
-                    raise ServerError(
+                    raise AlreadyServedError(
                         f"Another rigpanel-fand already serves {self._path}. End that one first."
                     ) from error
                 time.sleep(0.05)

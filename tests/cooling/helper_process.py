@@ -104,10 +104,12 @@ class RunningHelper:
         return self.process.wait(PATIENCE_S)
 
 
-def restore_auto(rig: FakeRig, *prefix: str) -> subprocess.CompletedProcess[str]:
-    """Run the hand-back path by itself."""
+def restore_auto(rig: FakeRig, socket: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the hand-back path by itself; without `socket` beside no helper."""
+    nobody = rig.path.with_name("nobody.sock")
+    command = [sys.executable, "-m", "rigpanel.cooling.helper", "--restore-auto"]
     return subprocess.run(
-        [*prefix, sys.executable, "-m", "rigpanel.cooling.helper", "--restore-auto"],
+        [*command, "--socket", str(socket or nobody)],
         cwd=TOP,
         env=rig.env() | {"PYTHONPATH": str(TOP)},
         capture_output=True,

@@ -2,6 +2,7 @@
 """`rigpanel-fand --restore-auto`, which needs nothing else to work."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rigpanel.cooling import restore
-from tests.cooling.helper_process import TOP, restore_auto
+from tests.cooling.helper_process import TOP, RunningHelper, restore_auto
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import UNKNOWN
 
@@ -92,3 +93,20 @@ def test_without_a_driver_it_says_so(fake_nvml: FakeRig) -> None:
     fake_nvml.state.init_error = 9
     done = restore_auto(fake_nvml)
     assert (done.returncode, "does not start" in done.stderr) == (1, True)
+
+
+def test_a_helper_that_runs_lets_go_too(helper: RunningHelper, fake_nvml: FakeRig) -> None:
+    helper.set_curve(0)
+    done = restore_auto(fake_nvml, socket=helper.socket)
+    assert (done.returncode, fake_nvml.manual_fans) == (0, [])
+    assert helper.card(0)["curves"] == {}
+
+
+def test_a_helper_that_hangs_is_not_waited_for_long(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    helper.set_curve(0)
+    os.kill(helper.child, signal.SIGSTOP)
+    done = restore_auto(fake_nvml, socket=helper.socket)
+    assert (done.returncode, fake_nvml.manual_fans) == (0, [])
+    assert "may take the fans again" in done.stderr

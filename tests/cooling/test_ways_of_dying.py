@@ -32,10 +32,13 @@ def automatic(rig: FakeRig) -> bool:
     return not rig.manual_fans
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_asked_to_end(helper: RunningHelper, fake_nvml: FakeRig, number: signal.Signals) -> None:
     hold_both(helper, fake_nvml)
-    helper.process.send_signal(number)
+    if number is signal.SIGQUIT:
+        helper.kill(number)  # as Ctrl+\ does, to both at once
+    else:
+        helper.process.send_signal(number)
     assert until(lambda: automatic(fake_nvml), "fans handed back") < HANDED_BACK_S
     assert helper.process.wait(10) == 0
     assert not helper.socket.exists()
@@ -49,6 +52,15 @@ def test_crashed_or_killed(
     os.kill(helper.child, number)
     assert until(lambda: automatic(fake_nvml), "fans handed back") < HANDED_BACK_S
     assert helper.process.wait(10) == 1
+
+
+def test_a_terminal_cannot_stop_it_and_leave_the_fans_unwatched(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    hold_both(helper, fake_nvml)
+    helper.kill(signal.SIGTSTP)  # as Ctrl+Z does
+    fake_nvml.card(0).temperature_c = 75
+    until(lambda: fake_nvml.card(0).fans[0].duty_pct == 80, "the curve is followed")
 
 
 def test_the_guard_killed(helper: RunningHelper, fake_nvml: FakeRig) -> None:
@@ -208,6 +220,31 @@ def test_a_second_helper_does_not_start(helper: RunningHelper, fake_nvml: FakeRi
     assert second.process.wait(30) == 1
     assert "already serves" in second.log.read_text()
     assert len(fake_nvml.manual_fans) == 4  # the first one's fans are its own
+
+
+def test_a_helper_that_gets_no_socket_hands_back_what_a_dead_one_left(
+    start_helper: Start, fake_nvml: FakeRig, tmp_path: Path
+) -> None:
+    first = start_helper()
+    hold_both(first, fake_nvml)
+    first.kill()
+    first.process.wait(10)
+    first.socket.unlink()
+    first.socket.mkdir()
+    second = RunningHelper(fake_nvml, tmp_path)
+    assert second.process.wait(30) == 1
+    assert "cannot be made" in second.log.read_text()
+    assert "Traceback" not in second.log.read_text()
+    assert fake_nvml.manual_fans == []
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(
+    start_helper: Start, fake_nvml: FakeRig, tmp_path: Path
+) -> None:
+    (tmp_path / "fand.sock.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AssertionError, match="cannot be made"):
+        start_helper()
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def kill_at_random_moments(start: Start, rig: FakeRig, times: int) -> None:
