@@ -30,6 +30,8 @@ class Trial:
     curves_before: CardCurves
     limit_before_w: float | None
     persist: bool = False
+    lease_before: int | None = None
+    """The connection with which the curves from before end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,16 @@ class CoolingService:
                 self.loop.tick()
                 raise CoolingError(_refused(vitals, hold.refused, f"fan {fan}"))
         self.loop.read_again()
-        self._leases.pop(order.uuid, None)
-        if order.lease is not None:
-            self._leases[order.uuid] = order.lease
         if order.confirm_within_s is not None:
-            self._begin_trial(order.uuid, before, None, order.confirm_within_s, trial)
+            self._begin_trial(order.uuid, before, None, order.confirm_within_s)
             self._trials[order.uuid].persist = order.persist
+        self._set_lease(order.uuid, order.lease)
+        if order.confirm_within_s is not None:
             return
-        self._trials.pop(order.uuid, None)
+        if trial is not None and trial.limit_before_w is not None:
+            trial.curves_before, trial.lease_before = after, order.lease
+        else:
+            self._trials.pop(order.uuid, None)
         if order.persist:
             self._keep_curves(order.uuid)
 
@@ -154,11 +158,13 @@ class CoolingService:
         uuids = [vitals.uuid for vitals in self.loop.vitals] if uuid is None else [uuid]
         if uuid is None:
             uuids += [known for known in self._kept.curves if known not in uuids]
-        else:
+        elif self.loop.card(uuid) is None and uuid not in self._kept.curves:
             self._card(uuid)
         changed = False
         for each in uuids:
-            self._trials.pop(each, None)
+            trial = self._trials.pop(each, None)
+            if trial is not None:
+                self._undo_limit(each, trial.limit_before_w)
             self._leases.pop(each, None)
             self.loop.set_curves(each, {})
             changed |= self._kept.curves.pop(each, None) is not None
@@ -185,35 +191,58 @@ class CoolingService:
                 f"GPU {vitals.index} takes a power limit from {low:g} to {high:g} W, not "
                 f"{watts:g} W."
             )
-        self._order_limit(vitals, watts)
+        try:
+            self._order_limit(vitals, watts)
+        except CoolingError:
+            self.loop.control.set_power_limit(uuid, before)
+            raise
         self._limits_w[uuid] = watts
         first = uuid not in self._kept.limit_before_w
         self._kept.limit_before_w.setdefault(uuid, before)
         if confirm_within_s is not None:
-            trial = self._trials.get(uuid)
-            self._begin_trial(uuid, self.loop.curves(uuid), before, confirm_within_s, trial)
+            self._begin_trial(uuid, self.loop.curves(uuid), before, confirm_within_s)
+        else:
+            self._settle_limit(uuid)
         if first:
             self._write()
 
     def reset_power_limits(self, uuid: str | None) -> None:
-        """Put back the limits from before this helper changed them; raises CoolingError."""
-        uuids = list(self._kept.limit_before_w) if uuid is None else [uuid]
-        for each in uuids:
-            vitals = self._card(each)
-            before = self._kept.limit_before_w.get(each, vitals.power_limit_default_w)
-            if isinstance(before, Missing):
-                raise CoolingError(f"GPU {vitals.index} does not tell its usual power limit.")
-            self._order_limit(vitals, before)
-            self._limits_w.pop(each, None)
-            if self._kept.limit_before_w.pop(each, None) is not None:
-                self._write()
+        """Put back the limits from before this helper changed them.
+
+        A card that fails stops no other; raises CoolingError for the first of them.
+        """
+        failed = []
+        for each in list(self._kept.limit_before_w) if uuid is None else [uuid]:
+            try:
+                self._reset_power_limit(each)
+            except CoolingError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    def _reset_power_limit(self, uuid: str) -> None:
+        vitals = self._card(uuid)
+        before = self._kept.limit_before_w.get(uuid, vitals.power_limit_default_w)
+        if isinstance(before, Missing):
+            raise CoolingError(f"GPU {vitals.index} does not tell its usual power limit.")
+        self._order_limit(vitals, before)
+        self._settle_limit(uuid)
+        self._limits_w.pop(uuid, None)
+        if self._kept.limit_before_w.pop(uuid, None) is not None:
+            self._write()
 
     def end_lease(self, lease: int) -> None:
         """Take back what a client that is gone had put in force for as long as it lived."""
+        for uuid, trial in self._trials.items():
+            if trial.lease_before == lease:
+                trial.curves_before = self._kept.curves.get(uuid, {})
+                trial.lease_before = None
         for uuid in [uuid for uuid, owner in self._leases.items() if owner == lease]:
             del self._leases[uuid]
-            self._trials.pop(uuid, None)
-            self.loop.set_curves(uuid, self._kept.curves.get(uuid, {}))
+            if uuid in self._trials:
+                self._revert(uuid)
+            else:
+                self.loop.set_curves(uuid, self._kept.curves.get(uuid, {}))
             self.loop.tell(uuid, "the program that held its fans is gone")
             self.loop.tick()
 
@@ -236,12 +265,13 @@ class CoolingService:
         curves: CardCurves,
         limit_w: float | None,
         within_s: float,
-        running: Trial | None,
     ) -> None:
         """Count down anew; what was confirmed last is what a revert goes back to."""
         until_s = self._clock() + min(max(within_s, TRIAL_RANGE_S[0]), TRIAL_RANGE_S[1])
+        running = self._trials.get(uuid)
         if running is None:
-            self._trials[uuid] = Trial(until_s, dict(curves), limit_w)
+            lease = self._leases.get(uuid)
+            self._trials[uuid] = Trial(until_s, dict(curves), limit_w, lease_before=lease)
             return
         running.until_s = until_s
         if running.limit_before_w is None:
@@ -249,11 +279,33 @@ class CoolingService:
 
     def _revert(self, uuid: str) -> None:
         trial = self._trials.pop(uuid)
-        self._leases.pop(uuid, None)
+        self._set_lease(uuid, trial.lease_before)
         self.loop.set_curves(uuid, trial.curves_before)
-        if trial.limit_before_w is not None:
-            self.loop.control.set_power_limit(uuid, trial.limit_before_w)
-            self._limits_w[uuid] = trial.limit_before_w
+        self._undo_limit(uuid, trial.limit_before_w)
+
+    def _set_lease(self, uuid: str, lease: int | None) -> None:
+        self._leases.pop(uuid, None)
+        if lease is not None:
+            self._leases[uuid] = lease
+
+    def _undo_limit(self, uuid: str, watts: float | None) -> None:
+        """Put back the limit from before a trial, if that had changed it."""
+        if watts is None:
+            return
+        failed = self.loop.control.set_power_limit(uuid, watts)
+        self._limits_w[uuid] = watts  # and again when the driver is back
+        if failed is not None:
+            said = failed.value.replace("_", " ")
+            self.loop.tell(uuid, f"its power limit could not be put back to {watts:g} W ({said})")
+
+    def _settle_limit(self, uuid: str) -> None:
+        """Let a trial be of the curves alone: the limit was since set for good."""
+        trial = self._trials.get(uuid)
+        if trial is None:
+            return
+        trial.limit_before_w = None
+        if trial.curves_before == self.loop.curves(uuid):
+            del self._trials[uuid]
 
     def _order_limit(self, vitals: CardVitals, watts: float) -> None:
         failed = self.loop.control.set_power_limit(vitals.uuid, watts)

@@ -16,6 +16,15 @@ FILE = "cooling.json"
 VERSION = 1
 MOST_BYTES = 1_000_000
 ALL_FANS = "all"
+MOST_W = 5000.0
+"""More than any card takes."""
+
+
+UNUSABLE = (
+    *(OSError, ValueError, TypeError, AttributeError, LookupError),
+    *(ArithmeticError, RecursionError, CurveError),
+)
+"""What reading a file raises that somebody else wrote."""
 
 
 class StateError(RigpanelError):
@@ -44,7 +53,7 @@ class StateStore:
             return _from_json(json.loads(text))
         except FileNotFoundError:
             return KeptState()
-        except (OSError, ValueError, TypeError, AttributeError, CurveError) as error:
+        except UNUSABLE as error:
             raise StateError(
                 f"{self._path} cannot be used ({error}); the cards keep their own fan control. "
                 "Remove the file and set the curves again."
@@ -95,4 +104,6 @@ def _from_json(value: Any) -> KeptState:
         for uuid, by_fan in value["curves"].items()
     }
     limits = {str(uuid): float(watts) for uuid, watts in value["limit_before_w"].items()}
+    if not all(0 < watts <= MOST_W for watts in limits.values()):
+        raise ValueError("a power limit in it cannot be")
     return KeptState(curves, limits)

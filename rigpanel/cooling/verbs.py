@@ -7,8 +7,7 @@ from typing import Any
 from rigpanel.cooling.curve import curve_from_json
 from rigpanel.cooling.protocol import Request
 from rigpanel.cooling.service import TRIAL_RANGE_S, CoolingService, CurveOrder
-
-MOST_W = 5000.0
+from rigpanel.cooling.state import MOST_W
 
 
 def carry_out(service: CoolingService, request: Request, client: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rigpanel.cooling.client import HelperError
+from rigpanel.cooling.state import FILE, StateError, StateStore
 from tests.cooling.conftest import Start
 from tests.cooling.helper_process import CURVE, RunningHelper, until
 from tests.fakes.nvml import FakeRig
@@ -83,3 +84,81 @@ def test_a_limit_goes_back_to_what_it_was_also_after_a_restart(
     assert fake_nvml.card(0).limit_mw == 330_000
     second.ask("reset_power_limits")
     assert not second.card(0)["limit_changed"]
+
+
+def test_a_limit_on_trial_goes_back_also_when_the_curve_is_settled_otherwise(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    gpu = fake_nvml.uuid(0)
+    helper.ask("set_power_limit", gpu=gpu, limit_w=250, confirm_within_s=60)
+    helper.ask("auto", gpu=gpu)
+    assert fake_nvml.card(0).limit_mw == 350_000
+    helper.ask("set_power_limit", gpu=gpu, limit_w=250, confirm_within_s=60)
+    helper.set_curve(0)
+    helper.ask("revert", gpu=gpu)
+    assert fake_nvml.card(0).limit_mw == 350_000
+    assert helper.card(0)["curves"]["all"]["points"] == CURVE["points"]
+
+
+def test_a_limit_set_for_good_outlasts_an_earlier_trial(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    gpu = fake_nvml.uuid(0)
+    helper.set_curve(0, confirm_within_s=60)
+    helper.ask("set_power_limit", gpu=gpu, limit_w=250, confirm_within_s=60)
+    helper.ask("set_power_limit", gpu=gpu, limit_w=270)
+    helper.ask("revert", gpu=gpu)
+    assert (fake_nvml.card(0).limit_mw, helper.card(0)["curves"]) == (270_000, {})
+
+
+def test_a_trial_over_leased_curves_goes_back_to_none_once_the_lease_ended(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    with helper.connect() as panel:
+        panel.ask("set_curve", gpu=fake_nvml.uuid(0), curve=CURVE, lease=True)
+        helper.set_curve(0, curve=OTHER, confirm_within_s=60)
+    helper.ask("ping")
+    helper.ask("revert", gpu=fake_nvml.uuid(0))
+    assert (helper.card(0)["curves"], fake_nvml.manual_fans) == ({}, [])
+
+
+def test_a_lease_that_ends_takes_its_trials_with_it(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    gpu = fake_nvml.uuid(0)
+    helper.set_curve(0)
+    with helper.connect() as panel:
+        panel.ask("set_curve", gpu=gpu, curve=OTHER, lease=True, confirm_within_s=60)
+        panel.ask("set_power_limit", gpu=gpu, limit_w=250, confirm_within_s=60)
+    until(lambda: fake_nvml.card(0).limit_mw == 350_000, "the limit is taken back")
+    assert helper.card(0)["curves"]["all"]["points"] == CURVE["points"]
+
+
+def test_a_lost_card_keeps_no_other_from_its_old_limit(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    for card in (0, 1):
+        helper.ask("set_power_limit", gpu=fake_nvml.uuid(card), limit_w=250)
+    fake_nvml.lose(0)
+    with pytest.raises(HelperError, match="fallen off the bus"):
+        helper.ask("reset_power_limits")
+    assert fake_nvml.card(1).limit_mw == 350_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        '{"version": 1}',
+        "[" * 50_000,
+        '{"version": 1, "curves": {}, "limit_before_w": {"GPU": Infinity}}',
+        '{"version": 1, "curves": {}, "limit_before_w": {"GPU": NaN}}',
+        f'{{"version": 1, "curves": {{}}, "limit_before_w": {{"GPU": 1{"0" * 400}}}}}',
+        '{"version": 1, "curves": {"GPU": {"all": {"points": [[NaN, 30], [80, 90]]}}}}',
+    ],
+)
+def test_a_state_file_that_cannot_be_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(StateError, match="Remove the file"):
+        StateStore(tmp_path).read()
