@@ -58,7 +58,7 @@ class FanController:
 
     def __init__(self, curve: FanCurve, duties: DutyRange) -> None:
         self._curve = curve
-        self._duties = duties
+        self.duties = duties
         self._sensor = SensorGuard()
         self._duty: int | None = None
         self._changed_s = 0.0
@@ -81,7 +81,7 @@ class FanController:
             hottest_c = sample.temperature_c  # distrusted perhaps, but never against more air
         if hottest_c >= self.critical_c(sample.slowdown_c):
             self._cool = False
-            return self._change(self._duties.high_pct, Why.CRITICAL, now)
+            return self._change(self.duties.high_pct, Why.CRITICAL, now)
         if self._is_cool(hottest_c):
             self._duty = None
             return Decision(None, Why.COOL)
@@ -98,10 +98,10 @@ class FanController:
         return self._cool
 
     def _follow(self, temperature_c: float, now: float) -> Decision:
-        wanted = self._duties.clamp(self._curve.duty_pct(temperature_c))
+        wanted = self.duties.clamp(self._curve.duty_pct(temperature_c))
         if self._duty is None or wanted >= self._duty:
             return self._change(wanted, Why.CURVE, now)
-        lower = self._duties.clamp(self._curve.duty_pct(temperature_c + self._curve.hysteresis_c))
+        lower = self.duties.clamp(self._curve.duty_pct(temperature_c + self._curve.hysteresis_c))
         if lower >= self._duty or now - self._changed_s < self._curve.hold_s:
             return Decision(self._duty, Why.SMOOTHED)
         floor = math.ceil(self._duty - self._curve.step_down_pct)

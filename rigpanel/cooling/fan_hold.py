@@ -52,8 +52,11 @@ def release(control: CoolingControl, uuid: str, fan: int) -> Missing | None:
     Returns None once it is automatic, else why it is not; call again until it is.
     """
     failed = control.set_automatic(uuid, fan)
-    if failed is not None:
-        control.set_duty(uuid, fan, 100)
+    if failed is None:
+        return None
+    full = control.set_duty(uuid, fan, 100)
+    if failed is full is Missing.NOT_SUPPORTED:
+        return None  # nobody can have set it
     return failed
 
 
@@ -71,6 +74,7 @@ class FanHold:
         self.refused: Missing | None = None
         """Why the driver did not take the last order."""
         self._given_up: Holder | None = None
+        self._given_up_why = ""
         self._retry_s: float | None = None
         self._controller = FanController(curve, duties)
         self._seen = False
@@ -79,6 +83,9 @@ class FanHold:
         self._odd_ticks = 0
         self._drops: deque[float] = deque(maxlen=DROPS_ALLOWED + 1)
         self._released = True
+        self._last_order: int | None = None
+        """The duty told last, which may stand though the fan was handed back."""
+        self._ignored_ticks = 0
 
     @property
     def holder(self) -> Holder:
@@ -100,6 +107,8 @@ class FanHold:
             CoolingSample(vitals.temperature_c, vitals.power_draw_w, vitals.slowdown_c), now
         )
         self._target = target_pct
+        if sample is not None and not isinstance(sample.min_duty_pct, Missing):
+            self._controller.duties = duty_range(sample)  # what is told once is good for later
         if self._given_up is not None:
             self._take_back(decision, now)
         look = _Look.AS_TOLD
@@ -107,9 +116,9 @@ class FanHold:
             look = self._look(sample, now)
             self._judge(look, decision, now)
         if self._given_up is Holder.AUTO:
-            self._leave_to_card(control)
+            self._leave_to_card(control, sample, self._given_up_why)
         elif self._given_up is None and (look is not _Look.FOREIGN or _outranks(decision)):
-            self._act(control, decision, again=look is not _Look.AS_TOLD)
+            self._act(control, sample, decision, again=look is not _Look.AS_TOLD)
 
     def forget_order(self) -> None:
         """Order anew at the next tick, whatever was ordered: the driver may have forgotten."""
@@ -117,10 +126,11 @@ class FanHold:
         self._seen = False
         self._odd_ticks = 0
 
-    def _act(self, control: CoolingControl, decision: Decision, *, again: bool) -> None:
+    def _act(
+        self, control: CoolingControl, sample: FanSample | None, decision: Decision, *, again: bool
+    ) -> None:
         if decision.duty_pct is None:
-            self.trouble = decision.trouble
-            self._leave_to_card(control)
+            self._leave_to_card(control, sample, decision.trouble)
             return
         self.trouble = None
         if decision.duty_pct == self.ordered and not again:
@@ -129,21 +139,43 @@ class FanHold:
         if failed is None:
             if decision.duty_pct != self.ordered:
                 self._seen, self._target_before = False, self._target
-            self.ordered, self._released = decision.duty_pct, False
+            self.ordered = self._last_order = decision.duty_pct
+            self._released, self._ignored_ticks = False, 0
             return
-        self.trouble = f"the driver does not take a duty ({failed.value.replace('_', ' ')})"
-        self._leave_to_card(control)
+        if failed not in {Missing.NO_PERMISSION, Missing.NOT_SUPPORTED}:
+            self._released = False  # it may have been carried out in part
+        why = f"the driver does not take a duty ({failed.value.replace('_', ' ')})"
+        self._leave_to_card(control, sample, why)
 
-    def _leave_to_card(self, control: CoolingControl) -> None:
-        """Hand back, again at each tick until the driver has taken it."""
-        self.ordered = None
+    def _leave_to_card(
+        self, control: CoolingControl, sample: FanSample | None, why: str | None
+    ) -> None:
+        """Hand back, again at each tick until the driver has taken it and shows it."""
+        self.ordered, self.trouble = None, why
         if self._released:
-            return
+            if not self._order_stands(sample):
+                return
+            self._ignored_ticks += 1
         failed = release(control, self.uuid, self.fan)
         self._released = failed is None
-        if failed is not None:
-            why = self.trouble or "its own control shall have it"
-            self.trouble = f"{why}, and it cannot be handed back ({failed.value.replace('_', ' ')})"
+        said = None if failed is None else failed.value.replace("_", " ")
+        if failed is None and self._ignored_ticks >= DISOBEYED_TICKS:
+            said = "it stays in manual"
+            if self._ignored_ticks % DISOBEYED_TICKS == 0:
+                control.set_duty(self.uuid, self.fan, 100)
+        if said is not None:
+            why = why or "its own control shall have it"
+            self.trouble = f"{why}, and it cannot be handed back ({said})"
+
+    def _order_stands(self, sample: FanSample | None) -> bool:
+        """Whether a fan handed back is still where our last order put it."""
+        if sample is None or sample.policy != "manual" or self._last_order is None:
+            return False
+        target = self._target
+        ours = (self._last_order, *([100] if self._ignored_ticks else []))
+        return isinstance(target, Missing) or any(
+            abs(target - order) <= TOLERANCE_PCT for order in ours
+        )
 
     def _take_back(self, decision: Decision, now: float) -> None:
         """Take a fan given up: from another program when critical, from a deaf one after a rest."""
@@ -184,7 +216,7 @@ class FanHold:
 
     def _give_up(self, to: Holder, why: str) -> None:
         self._given_up = to
-        self.trouble = why
+        self._given_up_why = self.trouble = why
         self.ordered = None
         self._released = to is Holder.OTHER
 

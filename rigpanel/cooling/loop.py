@@ -4,7 +4,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,6 +25,9 @@ SETTLE_S = 2.0
 ASLEEP_AT_MOST_S = 60.0
 """Awake time after which a suspend that was announced and never ended is forgotten."""
 EVENTS_KEPT = 50
+RELEASES = 3
+"""So often a fan is handed back whose driver takes that and does not show it."""
+SHOWN_S = 0.1
 
 CardCurves: TypeAlias = Mapping[int | None, FanCurve]
 """A card's curves by fan; None is for every fan without one of its own."""
@@ -61,7 +64,8 @@ class CoolingLoop:
         self._boot_clock = boot_clock
         self._curves: dict[str, CardCurves] = {}
         self._holds: dict[tuple[str, int], FanHold] = {}
-        self._releasing: set[tuple[str, int]] = set()
+        self._releasing: dict[tuple[str, int], int] = {}
+        """Fans to be handed back, with how often the driver has taken that already."""
         self._met: set[str] = set()
         self._vitals: dict[str, CardVitals] = {}
         self._vitals_before: dict[str, CardVitals] = {}
@@ -137,8 +141,8 @@ class CoolingLoop:
         for vitals in self.vitals:
             self._step_card(vitals, now)
         for key in list(self._releasing):
-            if key not in self._holds and release(self.control, *key) is None:
-                self._releasing.discard(key)
+            if key not in self._holds:
+                self._release_again(key)
 
     def read(self, now: float | None = None) -> None:
         """Read every card, unless that has just been done."""
@@ -167,7 +171,7 @@ class CoolingLoop:
 
         A fan that is held is handed back though its card does not tell its fans just now.
         """
-        held = set(self._holds) | self._releasing
+        held = set(self._holds) | set(self._releasing)
         self._curves.clear()
         self._holds.clear()
         self._releasing.clear()
@@ -176,25 +180,38 @@ class CoolingLoop:
             held |= {(vitals.uuid, fan.fan) for fan in vitals.fan_samples}
             if not isinstance(vitals.fans, Missing):
                 self._met.add(vitals.uuid)
-        problems = []
+        problems = {}
         for uuid, fan in sorted(held):
             failed = release(self.control, uuid, fan)
             if failed is not None:
-                problems.append(_stays(cards.get(uuid), fan, failed))
-        return problems
+                problems[uuid, fan] = _stays(cards.get(uuid), fan, failed)
+        left = held - problems.keys()
+        for last in (False, False, True):  # taken is not done: read back
+            left &= {key for card in self.control.read() for key in _manual(card)}
+            if not left:
+                break
+            time.sleep(SHOWN_S)
+            for key in left:
+                release(self.control, *key)
+                if last:
+                    self.control.set_duty(*key, 100)
+                    problems[key] = _stays(cards.get(key[0]), key[1], None)
+        return list(problems.values())
 
-    def release_now(self, uuids: Iterable[str]) -> list[str]:
+    def release_now(self, uuids: Collection[str]) -> list[str]:
         """Hand every fan of these cards back, whoever holds it; say which stay for now."""
         problems = []
         for vitals in (self._vitals[uuid] for uuid in uuids if uuid in self._vitals):
             for fan in vitals.fan_samples:
                 key = (vitals.uuid, fan.fan)
                 failed = release(self.control, *key)
-                if failed is None:
-                    self._releasing.discard(key)
-                    continue
-                self._releasing.add(key)
-                problems.append(_stays(vitals, fan.fan, failed))
+                self._releasing[key] = int(failed is None)  # until it is seen
+                if failed is not None:
+                    problems.append(_stays(vitals, fan.fan, failed))
+        for uuid, fan in self._releasing:
+            vitals = self._vitals.get(uuid)
+            if uuid in uuids and (vitals is None or not vitals.fan_samples):
+                problems.append(_stays(vitals, fan, Missing.GPU_LOST))
         self.read_again()
         return problems
 
@@ -245,7 +262,7 @@ class CoolingLoop:
         self._met.add(vitals.uuid)
         for fan in vitals.fans:
             if release(self.control, vitals.uuid, fan.fan) is not None:
-                self._releasing.add((vitals.uuid, fan.fan))
+                self._releasing[vitals.uuid, fan.fan] = 0
 
     def _step_card(self, vitals: CardVitals, now: float) -> None:
         if vitals.uuid.startswith(UNKNOWN_UUID):
@@ -277,7 +294,7 @@ class CoolingLoop:
             if sample is None:
                 return
             hold = self._holds[key] = FanHold(curve, duty_range(sample), vitals.uuid, fan)
-        self._releasing.discard(key)
+        self._releasing.pop(key, None)
         hold.step(self.control, vitals, sample, target_pct, now)
         if hold.trouble != self._told.get(key):
             self._told[key] = hold.trouble
@@ -292,7 +309,20 @@ class CoolingLoop:
         """Forget how a fan was held, and hand it back unless another curve takes it."""
         self._holds.pop(key, None)
         self._told.pop(key, None)
-        self._releasing.add(key)
+        self._releasing[key] = 0
+
+    def _release_again(self, key: tuple[str, int]) -> None:
+        """Hand a fan back until that is seen; blow at full where it shows no effect."""
+        vitals = self._vitals.get(key[0])
+        taken = self._releasing[key]
+        if taken and (vitals is None or key not in _manual(vitals)):
+            del self._releasing[key]
+        elif taken >= RELEASES:
+            del self._releasing[key]
+            self.control.set_duty(*key, 100)
+            self.tell(key[0], _stays(vitals, key[1], None))
+        elif release(self.control, *key) is None:
+            self._releasing[key] = taken + 1
 
 
 def _rise_c(before: CardVitals | None, now: CardVitals) -> float:
@@ -303,6 +333,11 @@ def _rise_c(before: CardVitals | None, now: CardVitals) -> float:
     )
 
 
-def _stays(vitals: CardVitals | None, fan: int, why: Missing) -> str:
+def _manual(vitals: CardVitals) -> set[tuple[str, int]]:
+    return {(vitals.uuid, fan.fan) for fan in vitals.fan_samples if fan.policy == "manual"}
+
+
+def _stays(vitals: CardVitals | None, fan: int, why: Missing | None) -> str:
+    said = "it stays in manual" if why is None else why.value.replace("_", " ")
     card = "a card that is gone" if vitals is None else f"GPU {vitals.index}"
-    return f"Fan {fan} of {card} could not be handed back ({why.value.replace('_', ' ')})."
+    return f"Fan {fan} of {card} could not be handed back ({said})."

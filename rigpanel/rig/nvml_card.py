@@ -28,6 +28,8 @@ PLAUSIBLE_C = (-40.0, 150.0)
 PLAUSIBLE_W = 5000.0
 NOT_AVAILABLE = 2**64 - 1
 NO_FIGURE = (0xFFFF, 0xFFFFFFFF)
+MOST_FANS = 16
+"""More than any card has; a driver that counts more is not believed."""
 
 TLIMIT_FIELDS = {
     pynvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN: pynvml.NVML_FI_DEV_TEMPERATURE_SHUTDOWN_TLIMIT,
@@ -252,10 +254,14 @@ def _fans(handle: Handle) -> Reading[tuple[FanSample, ...]]:
     count = call(pynvml.nvmlDeviceGetNumFans, handle)
     if isinstance(count, Missing):
         return count
+    if count > MOST_FANS:
+        return Missing.READ_FAILED
     low, high = ctypes.c_uint(), ctypes.c_uint()
     failed = call_struct(
         "nvmlDeviceGetMinMaxFanSpeed", handle, ctypes.byref(low), ctypes.byref(high)
     )
+    if failed is None and not low.value < high.value <= 100:
+        failed = Missing.READ_FAILED  # a range that no fan can have
     return tuple(
         _fan(handle, fan, value_of(low, failed), value_of(high, failed)) for fan in range(count)
     )

@@ -78,6 +78,7 @@ class NvmlVitals:
     def _start(self) -> None:
         """Start NVML anew and list its cards; those no longer listed keep their place."""
         self._retry.failed()  # until a read brings every card
+        was_open = self._open
         self.close()
         try:
             pynvml.nvmlInit()
@@ -86,6 +87,9 @@ class NvmlVitals:
             count = pynvml.nvmlDeviceGetCount()
         except pynvml.NVMLError as error:
             self._problem = error
+            if was_open:  # cards that still answered are held by nobody now: be quick
+                self._retry.succeeded()
+                self._retry.failed()
             self.close()
             return
         self._problem = None

@@ -10,11 +10,14 @@ import pytest
 from rigpanel.cooling.curve import FanCurve
 from rigpanel.cooling.fan_hold import Holder
 from rigpanel.cooling.loop import CoolingLoop
+from rigpanel.cooling.service import CoolingError, CoolingService
 from rigpanel.rig.nvml_control import NvmlControl
+from rigpanel.rig.readings import Missing
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import UNKNOWN, VARIABLE
 
 CURVE = FanCurve(((40, 30), (60, 50), (75, 80), (84, 100)))
+SET = "nvmlDeviceSetFanSpeed_v2"
 
 
 class Watched:
@@ -170,6 +173,95 @@ def test_full_speed_where_handing_back_fails_and_again_until_it_works(watched: W
     watched.rig.mend()
     watched.rig.fail("nvmlDeviceGetTemperatureV", UNKNOWN, card=0)
     watched.tick()
+    assert watched.rig.manual_fans == []
+
+
+def test_a_hand_back_without_effect_is_seen_and_the_fan_blows_at_full(watched: Watched) -> None:
+    watched.hold()
+    for fan in watched.rig.card(0).fans[:2]:
+        fan.deaf = 1
+    watched.rig.fail("nvmlDeviceGetTemperatureV", UNKNOWN, card=0)
+    watched.tick(8)
+    assert "it stays in manual" in watched.trouble()
+    full = [order for order in watched.rig.orders if order[:3] == (SET, 0, 0)]
+    assert full[-1].value == 100
+    for fan in watched.rig.card(0).fans[:2]:
+        fan.deaf = 0
+    watched.tick(4)
+    assert watched.rig.manual_fans == []
+
+
+def test_a_curve_taken_off_without_effect_is_told(watched: Watched) -> None:
+    watched.hold()
+    watched.rig.card(0).fans[0].deaf = 1
+    watched.loop.set_curves(watched.rig.uuid(0), {})
+    watched.tick(6)
+    assert "Fan 0 of GPU 0 could not be handed back" in watched.loop.events[-1].sentence
+    orders = len(watched.rig.orders)
+    watched.tick(20)
+    assert len(watched.rig.orders) == orders  # whoever has it now is not fought
+
+
+def test_the_end_reads_back_that_the_fans_are_the_cards_own(watched: Watched) -> None:
+    watched.hold()
+    watched.rig.card(0).fans[1].deaf = 1
+    assert ["it stays in manual" in problem for problem in watched.loop.hand_back_all()] == [True]
+    assert watched.rig.manual_fans == [(0, 1)]
+
+
+def test_why_a_fan_was_given_up_is_told_once(watched: Watched) -> None:
+    watched.hold()
+    fan = watched.rig.card(0).fans[0]
+    for function in ("nvmlDeviceSetDefaultFanSpeed_v2", "nvmlDeviceSetFanControlPolicy"):
+        watched.rig.fail(function, UNKNOWN, card=0)
+    for _ in range(20):
+        fan.manual, fan.duty_pct, fan.target_pct = 0, 33, 33
+        watched.tick(2)
+    watched.tick(20)
+    assert watched.trouble().count("cannot be handed back") == 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (60, 30), (65535, 65535), (30, 200)])
+def test_a_range_that_cannot_be_does_not_keep_a_fan_from_full(
+    watched: Watched, low: int, high: int
+) -> None:
+    watched.rig.state.range_unchecked = 1
+    watched.rig.card(0).min_duty_pct, watched.rig.card(0).max_duty_pct = low, high
+    watched.hold()
+    assert watched.duty() == 50
+    watched.rig.card(0).temperature_c = 92
+    watched.tick()
+    assert watched.duty() == 100
+
+
+def test_a_range_told_late_is_kept_to(watched: Watched) -> None:
+    watched.rig.card(0).min_duty_pct = 60
+    watched.rig.state.range_unchecked = 1
+    watched.rig.fail("nvmlDeviceGetMinMaxFanSpeed", UNKNOWN)
+    watched.hold()
+    watched.rig.mend()
+    watched.tick(5)
+    assert (watched.duty(), watched.holder()) == (60, Holder.CURVE)
+
+
+def test_a_driver_that_counts_fans_without_end_is_not_believed(watched: Watched) -> None:
+    watched.rig.card(0).fan_count = 2**31 - 1
+    watched.tick()
+    vitals = watched.loop.card(watched.rig.uuid(0))
+    assert vitals is not None
+    assert vitals.fans is Missing.READ_FAILED
+    watched.rig.card(0).fan_count = 2
+
+
+def test_a_lost_card_is_let_go_of_and_handed_back_when_it_is_found(watched: Watched) -> None:
+    watched.hold()
+    watched.rig.lose(0)
+    watched.tick(4)
+    service = CoolingService(watched.loop, None, lambda: watched.now)
+    with pytest.raises(CoolingError, match="gpu lost"):
+        service.automatic(watched.rig.uuid(0))
+    watched.rig.bring_back(0)
+    watched.tick(40)
     assert watched.rig.manual_fans == []
 
 
