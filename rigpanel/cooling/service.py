@@ -130,10 +130,12 @@ class CoolingService:
         self._set_lease(order.uuid, order.lease)
         if order.confirm_within_s is not None:
             return
-        if trial is not None and trial.limit_before_w is not None:
-            trial.curves_before, trial.lease_before = after, order.lease
-        else:
-            self._trials.pop(order.uuid, None)
+        if trial is not None:
+            others = trial.curves_before if order.fan is not None else {}
+            trial.curves_before = {**others, order.fan: order.curve}
+            trial.lease_before = order.lease
+            if trial.limit_before_w is None and trial.curves_before == after:
+                del self._trials[order.uuid]
         if order.persist:
             self._keep_curves(order.uuid)
 
@@ -321,7 +323,9 @@ class CoolingService:
             )
 
     def _keep_curves(self, uuid: str) -> None:
-        self._kept.curves[uuid] = dict(self.loop.curves(uuid))
+        trial = self._trials.get(uuid)
+        curves = self.loop.curves(uuid) if trial is None else trial.curves_before
+        self._kept.curves[uuid] = dict(curves)
         self._write()
 
     def _write(self) -> None:

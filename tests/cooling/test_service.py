@@ -162,3 +162,13 @@ def test_a_state_file_that_cannot_be_is_refused_in_words(tmp_path: Path, text: s
     (tmp_path / FILE).write_text(text)
     with pytest.raises(StateError, match="Remove the file"):
         StateStore(tmp_path).read()
+
+
+def test_a_curve_set_for_good_does_not_confirm_another_fans_trial(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    helper.set_curve(0, fan=0, curve=OTHER, confirm_within_s=60)
+    helper.set_curve(0, fan=1, persist=True)
+    helper.ask("revert", gpu=fake_nvml.uuid(0))
+    assert list(helper.card(0)["curves"]) == ["1"]
+    assert helper.card(0)["persisted"]
