@@ -193,7 +193,9 @@ def _row(card: Mapping[str, Any], fan: Mapping[str, Any]) -> tuple[str, ...]:
         word("duty_pct"),
         word("target_pct"),
         word("rpm", ""),
-        f"{word('min_duty_pct', '')} to {word('max_duty_pct')}",
+        word("max_duty_pct")
+        if fan["max_duty_pct"] is None
+        else f"{word('min_duty_pct', '')} to {word('max_duty_pct')}",
         word("held_by"),
         "-" if fan["curve"] is None else points_as_text(tuple(map(tuple, fan["curve"]))),
     )

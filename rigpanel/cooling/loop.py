@@ -208,10 +208,10 @@ class CoolingLoop:
                 self._releasing[key] = int(failed is None)  # until it is seen
                 if failed is not None:
                     problems.append(_stays(vitals, fan.fan, failed))
-        for uuid, fan in self._releasing:
-            vitals = self._vitals.get(uuid)
-            if uuid in uuids and (vitals is None or not vitals.fan_samples):
-                problems.append(_stays(vitals, fan, Missing.GPU_LOST))
+        for uuid, number in self._releasing:
+            card = self._vitals.get(uuid)
+            if uuid in uuids and (card is None or not card.fan_samples):
+                problems.append(_stays(card, number, Missing.GPU_LOST))
         self.read_again()
         return problems
 

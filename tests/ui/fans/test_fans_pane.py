@@ -189,6 +189,19 @@ def test_without_a_word_it_goes_back(shown: Shown) -> None:
     shown.ticks(8)
     assert not shown.manual(0)
     assert shown.parts.trial.isHidden()
+    assert "was not confirmed" in shown.parts.problem.text()
+
+
+def test_a_trial_is_begun_and_confirmed_by_keys_alone(shown: Shown) -> None:
+    shown.parts.apply.setFocus()
+    QTest.keyClick(shown.parts.apply, Qt.Key.Key_Space)
+    shown.ticks()
+    focused = shown.pane.focusWidget()
+    assert focused is shown.parts.plot  # not in another part of the window, where no key is heard
+    QTest.keyClick(focused, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    shown.ticks(15)
+    assert shown.manual(0)
+    assert "not confirmed" not in shown.parts.problem.text()
 
 
 def test_it_is_taken_back_at_once(shown: Shown) -> None:
@@ -196,6 +209,7 @@ def test_it_is_taken_back_at_once(shown: Shown) -> None:
     shown.parts.trial.back.click()
     shown.ticks()
     assert not shown.manual(0)
+    assert "not confirmed" not in shown.parts.problem.text()
 
 
 def test_each_card_has_its_own_drawing(shown: Shown) -> None:

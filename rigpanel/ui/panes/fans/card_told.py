@@ -53,6 +53,12 @@ class CardTold:
         """Return the curve that a fan follows, or the card's for None."""
         return self.curves.get(fan, self.curves.get(None))
 
+    def lapsed_since(self, before: Self | None) -> bool:
+        """Whether a change that was on trial before is no longer in force."""
+        if before is None or before.trial_left_s is None or self.trial_left_s is not None:
+            return False
+        return (self.curves, self.limit_w) != (before.curves, before.limit_w)
+
     @property
     def held_in_words(self) -> str:
         """Say who holds the fans."""

@@ -58,6 +58,8 @@ class FansPane(QFrame):
         self._in_force: dict[Scope, FanCurve | None] = {}
         self._told: dict[str, CardTold] = {}
         self._samples: dict[str, GpuSample] = {}
+        self._ended: set[str] = set()
+        """Cards whose trial was ended here."""
         self._scope: Scope | None = None
         self.parts = FansLayout(self, link, theme)
         self.clock = RedrawClock(self)
@@ -121,8 +123,12 @@ class FansPane(QFrame):
 
     @Slot(object)
     def _take_status(self, status: dict[str, Any]) -> None:
-        cards = (CardTold.of(card) for card in status["gpus"])
+        before, cards = self._told, (CardTold.of(card) for card in status["gpus"])
         self._told = {card.uuid: card for card in cards if card is not None}
+        lapsed = {uuid for uuid, card in self._told.items() if card.lapsed_since(before.get(uuid))}
+        if lapsed - self._ended:
+            self.parts.say("The change was not confirmed in time, so it was taken back.")
+        self._ended -= lapsed
         for scope, editor in self._editors.items():
             told = self._told.get(scope[0])
             now = None if told is None else told.in_force(scope[1])
@@ -254,6 +260,8 @@ class FansPane(QFrame):
     def _apply(self) -> None:
         if self.editor is not None and self._scope is not None:
             uuid, fan = self._scope
+            self._ended.discard(uuid)
+            self.parts.plot.setFocus()  # the button goes grey, and Ctrl+Return is of this pane
             self._link.ask(
                 "set_curve",
                 gpu=uuid,
@@ -266,17 +274,20 @@ class FansPane(QFrame):
     @Slot()
     def _automatic(self) -> None:
         if self._scope is not None:
+            self._ended.add(self._scope[0])
             self._link.ask("auto", gpu=self._scope[0])
 
     @Slot(float)
     def _set_limit(self, watts: float) -> None:
         if self._scope is not None:
+            self._ended.discard(self._scope[0])
             ask = self._link.ask
             ask("set_power_limit", gpu=self._scope[0], limit_w=watts, confirm_within_s=CONFIRM_S)
 
     @Slot()
     def _reset_limit(self) -> None:
         if self._scope is not None:
+            self._ended.add(self._scope[0])
             self._link.ask("reset_power_limits", gpu=self._scope[0])
 
     @Slot()
@@ -288,6 +299,7 @@ class FansPane(QFrame):
     @Slot()
     def _take_back(self) -> None:
         if self._scope is not None:
+            self._ended.add(self._scope[0])
             self._link.ask("revert", gpu=self._scope[0])
 
     @Slot(int)
