@@ -37,6 +37,7 @@ def duties(curve: FanCurve, temperatures: Sequence[Reading[float]]) -> list[int 
 
 def test_a_rise_is_followed_at_once_and_whole() -> None:
     assert duties(CURVE, [40.0, 60.0, 80.0]) == [30, 50, 90]
+    assert duties(CURVE, [60.0, 61.0, 62.0, 62.5]) == [50, 52, 54, 55]
 
 
 def test_a_fall_is_followed_after_the_hold_in_steps() -> None:

@@ -2,18 +2,20 @@
 """The fans pane on the simulated rig: drawing by pointer and keys, applying, confirming."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QTableWidgetItem
+from PySide6.QtWidgets import QApplication, QPushButton, QTableWidgetItem
 
 from rigpanel.cooling.curve import curve_as_json
 from rigpanel.cooling.presets import BALANCED, COOL
 from rigpanel.rig.simulated import UUIDS, SimulatedRig
 from rigpanel.settings import SettingsStore
 from rigpanel.ui.bridges import WatchBridge
+from rigpanel.ui.panes.fans.card_choice import CardChoice
 from rigpanel.ui.panes.fans.fans_pane import BOTTOM, FansPane
 from rigpanel.ui.panes.fans.helper_link import HelperLink, SimulatedLink
 from rigpanel.ui.theme import DARK, LIGHT
@@ -243,6 +245,19 @@ def test_presets_copying_and_own_presets(shown: Shown) -> None:
     assert "choose another" in shown.parts.problem.text()
 
 
+def test_eight_cards_have_room_for_their_words(qapp: QApplication) -> None:
+    one = SimulatedRig(lambda: 0.0).read().cards[0]
+    choice = CardChoice()
+    cards = [replace(one, index=index, uuid=f"GPU-{index}") for index in range(8)]
+    choice.show_cards(tuple(cards), {})
+    choice.resize(1030, 30)
+    choice.show()
+    QTest.qWaitForWindowExposed(choice)
+    made = choice.findChildren(QPushButton)
+    assert len(made) == 8
+    assert all(each.width() >= each.sizeHint().width() for each in made)
+
+
 def test_the_limits_and_the_card_now_are_drawn(shown: Shown) -> None:
     plot = shown.parts.plot
     assert (plot.min_line.value, plot.alert_line.value, plot.critical_line.value) == (30, 85, 90)
@@ -257,6 +272,7 @@ def test_the_limits_and_the_card_now_are_drawn(shown: Shown) -> None:
 
 def test_without_a_helper_it_says_what_mends_it(qapp: QApplication, tmp_path: Path) -> None:
     shown = Shown(tmp_path, helper=False)
+    assert shown.parts.power.watts.text() == "not known"
     words = words_in(shown.pane)
     assert "The fan helper does not run" in words
     assert not shown.parts.apply.isEnabled()

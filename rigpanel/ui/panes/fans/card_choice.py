@@ -11,6 +11,9 @@ from rigpanel.ui.panes.fans.card_told import CardTold
 from rigpanel.ui.widgets import button
 from rigpanel.ui.words import fans, reading
 
+ROOMY_CARDS = 4
+"""So many buttons have room for all their words in the smallest window."""
+
 
 class CardChoice(QWidget):
     """The cards in a row."""
@@ -47,10 +50,11 @@ class CardChoice(QWidget):
                 self._group.addButton(made)
                 self._row.insertWidget(self._row.count() - 1, made)
             trial = card.uuid in told and told[card.uuid].trial_left_s is not None
-            text = (
-                f"GPU {card.index}   {reading(card.temperature_c, '{:.0f} °C')}   {fans(card)}"
-                + ("   on trial" if trial else "")
-            )
+            words = [reading(card.temperature_c, "{:.0f} °C"), fans(card)]
+            words += ["on trial"] if trial else []
+            if len(known) > ROOMY_CARDS:
+                words = words[-1:] if trial else words[:1]  # the strip above tells the rest
+            text = "   ".join([f"GPU {card.index}", *words])
             if made.text() != text:
                 made.setText(text)
                 made.setToolTip(card.label)

@@ -20,7 +20,6 @@ class PowerRow(QWidget):
         self._shown: CardTold | None = None
         self.watts = indented(QSpinBox())
         self.watts.setSuffix(" W")
-        self.watts.setRange(0, 5000)
         self.set = button("Set", "segment", "In force at once; without a word it goes back")
         self.back = button(
             "Put back", "segment", "Back to the limit from before it was changed here"
@@ -37,22 +36,29 @@ class PowerRow(QWidget):
         self.watts.valueChanged.connect(self._show_buttons)
         self.set.clicked.connect(self._set)
         self.back.clicked.connect(self.reset_requested)
-        self.setEnabled(False)
+        self._show_unknown()
 
     def show_told(self, told: CardTold | None, *, reachable: bool) -> None:
         """Show a card's limit; a figure that is being typed stays."""
         before, self._shown = self._shown, told
-        known = told is not None and told.limit_range_w is not None and told.limit_w is not None
-        self.setEnabled(reachable and known)
         if told is None or told.limit_range_w is None or told.limit_w is None:
+            self._show_unknown()
             return
+        self.setEnabled(reachable)
         low, high = (round(watts) for watts in told.limit_range_w)
         self.watts.setToolTip(f"This card takes {low} to {high} W")
         other = before is None or before.uuid != told.uuid or before.limit_w != told.limit_w
-        if other:
+        if other or self.watts.specialValueText():
+            self.watts.setSpecialValueText("")
             self.watts.setRange(low, high)
             self.watts.setValue(round(told.limit_w))
         self._show_buttons()
+
+    def _show_unknown(self) -> None:
+        """Show no figure, least of all 0 W."""
+        self.watts.setSpecialValueText("not known")
+        self.watts.setRange(0, 0)
+        self.setEnabled(False)
 
     @Slot()
     def _show_buttons(self) -> None:
