@@ -168,13 +168,18 @@ def _announce_sleep(path: str | None, *, going: bool) -> int:
 
 def _have_let_go(words: Sequence[str]) -> None:
     """Have a helper that runs forget its curves, or it would take the fans again."""
-    from rigpanel.cooling.client import HelperClient, HelperError, NotRunningError
+    from rigpanel.cooling.client import (
+        HelperClient,
+        HelperError,
+        NoPermissionError,
+        NotRunningError,
+    )
 
     options, _ = _parser().parse_known_args(words)
     try:
         with HelperClient(options.socket) as client:
             client.ask("auto")
-    except NotRunningError:
+    except (NotRunningError, NoPermissionError):
         pass
     except HelperError as error:
         _say(f"a helper runs and may take the fans again: {error}")

@@ -327,3 +327,20 @@ def test_no_order_stops_a_fan_though_the_card_would_take_it(watched: Watched) ->
     watched.loop.set_curves(watched.rig.uuid(0), {None: FanCurve(((20, 0), (90, 0)))})
     watched.tick()
     assert watched.duty() >= 1
+
+
+def test_cards_that_answer_do_not_wait_long_for_a_driver_that_fails_once(watched: Watched) -> None:
+    watched.hold()
+    watched.rig.lose(1)
+    watched.tick(100)  # by now the lost one is looked for seldom
+    watched.rig.state.init_error = UNKNOWN
+    for _ in range(40):
+        watched.tick()
+        vitals = watched.loop.card(watched.rig.uuid(0))
+        assert vitals is not None
+        if isinstance(vitals.temperature_c, Missing):
+            break
+    watched.rig.state.init_error = 0
+    watched.rig.card(0).temperature_c = 75
+    watched.tick(3)
+    assert watched.duty() == 80
