@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rigpanel.cooling.client import HelperError
-from rigpanel.cooling.state import FILE, StateError, StateStore
+from rigpanel.cooling.state import FILE, KeptState, StateError, StateStore
 from tests.cooling.conftest import Start
 from tests.cooling.helper_process import CURVE, RunningHelper, until
 from tests.fakes.nvml import FakeRig
@@ -172,3 +172,13 @@ def test_a_curve_set_for_good_does_not_confirm_another_fans_trial(
     helper.ask("revert", gpu=fake_nvml.uuid(0))
     assert list(helper.card(0)["curves"]) == ["1"]
     assert helper.card(0)["persisted"]
+
+
+def test_the_state_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    store = StateStore(tmp_path)
+    store.write(KeptState(limit_before_w={"GPU-a": 350.0}))
+    with (tmp_path / FILE).open() as reading:
+        store.write(KeptState())
+        assert "GPU-a" in reading.read()
+    assert store.read() == KeptState()
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
