@@ -30,6 +30,8 @@ from rigpanel.errors import RigpanelError
 MOST_CLIENTS = 300
 MOST_WAITING = 4
 """Questions to polkit at a time."""
+MOST_WAITING_EACH = 2
+"""Of these about one user: nobody can keep others from being asked about."""
 WAITING_S = 120.0
 READ_AT_ONCE = 4096
 LINES_A_TURN = 4
@@ -289,7 +291,8 @@ class Server:
 
     def _ask(self, client: _Client, request: Request) -> bool:
         """Ask polkit without waiting for it; whether it is being asked."""
-        if sum(other.asked is not None for other in self._clients.values()) >= MOST_WAITING:
+        waiting = [other.peer.uid for other in self._clients.values() if other.asked is not None]
+        if len(waiting) >= MOST_WAITING or waiting.count(client.peer.uid) >= MOST_WAITING_EACH:
             return False
         asked = self._authority.ask(client.peer)
         if asked is None:

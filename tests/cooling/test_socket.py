@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The socket under those who mean ill or know no better: others get their answers all the same."""
 
+import contextlib
 import json
+import os
 import random
 import socket
 import subprocess
@@ -9,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -180,36 +183,56 @@ def test_a_lease_ends_with_silence(tmp_path: Path) -> None:
     hasty.server.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize(("word", "allowed"), [("true", True), ("false", False)])
 def test_polkit_is_asked_about_a_user_without_the_right(
     word: str, allowed: bool, tmp_path: Path
 ) -> None:
-    asked = tmp_path / "asked"
-    pkcheck = tmp_path / "pkcheck"
-    pkcheck.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n{word}\n')
+    with served_with_polkit(tmp_path, word) as uuid:
+        order = f"tell('set_curve', gpu={uuid!r}, curve={CURVE!r})"
+        said = as_nobody_at(tmp_path / "fand.sock", order, order).splitlines()
+    assert [line.split()[0] for line in said] == [
+        "True" if allowed else "NoPermissionError" for _ in range(2)
+    ]
+    questions = (tmp_path / "asked").read_text().splitlines()
+    assert len(questions) == (1 if allowed else 2)  # who was let once is not asked about again
+    assert "--action-id io.github.rigpanel.fand.set" in questions[0]
+    assert questions[0].endswith(f",{NOBODY}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_one_user_cannot_take_every_question_to_polkit(tmp_path: Path) -> None:
+    with served_with_polkit(tmp_path, "exec sleep 60") as uuid:
+        said = as_nobody_at(
+            tmp_path / "fand.sock",
+            "from rigpanel.cooling.protocol import as_line",
+            f"order = {{'gpu': {uuid!r}, 'curve': {CURVE!r}}}",
+            "others = [HelperClient(sys.argv[1]) for _ in range(2)]",
+            "for other in others: other._socket.sendall(as_line({'verb': 'set_curve', **order}))",
+            "tell('ping'); tell('set_curve', **order)",
+        )
+    assert [line.split()[0] for line in said.splitlines()] == ["True", "NoPermissionError"]
+
+
+@contextlib.contextmanager
+def served_with_polkit(folder: Path, word: str) -> Iterator[str]:
+    """Serve with a pkcheck that notes what it is asked and runs `word`; yields a card's UUID."""
+    pkcheck = folder / "pkcheck"
+    pkcheck.write_text(f'#!/bin/sh\necho "$@" >> {folder / "asked"}\n{word}\n')
     pkcheck.chmod(0o755)
     service = CoolingService(CoolingLoop(SimulatedControl()), None)
-    server = Server(tmp_path / "fand.sock", service, Authority(pkcheck=pkcheck), lambda: None)
+    server = Server(folder / "fand.sock", service, Authority(pkcheck=pkcheck), lambda: None)
     server.open()
     service.start()
-    uuid = service.loop.vitals[0].uuid if service.loop.vitals else SIMULATED[0]
-    let_everyone_through(tmp_path)
+    let_everyone_through(folder)
     serving = threading.Thread(target=server.run)
     serving.start()
     try:
-        order = f"tell('set_curve', gpu={uuid!r}, curve={CURVE!r})"
-        said = as_nobody_at(tmp_path / "fand.sock", order, order).splitlines()
+        yield service.loop.vitals[0].uuid if service.loop.vitals else SIMULATED[0]
     finally:
         server.stop()
         serving.join(20)
         server.close()
-    assert [line.split()[0] for line in said] == [
-        "True" if allowed else "NoPermissionError" for _ in range(2)
-    ]
-    questions = asked.read_text().splitlines()
-    assert len(questions) == (1 if allowed else 2)  # who was let once is not asked about again
-    assert "--action-id io.github.rigpanel.fand.set" in questions[0]
-    assert questions[0].endswith(f",{NOBODY}")
 
 
 def let_everyone_through(folder: Path) -> None:
