@@ -208,6 +208,7 @@ def test_one_user_cannot_take_every_question_to_polkit(tmp_path: Path) -> None:
             "from rigpanel.cooling.protocol import as_line",
             f"order = {{'gpu': {uuid!r}, 'curve': {CURVE!r}}}",
             "others = [HelperClient(sys.argv[1]) for _ in range(2)]",
+            "for other in others: other.ask('ping')",  # each is taken in before any asks for more
             "for other in others: other._socket.sendall(as_line({'verb': 'set_curve', **order}))",
             "tell('ping'); tell('set_curve', **order)",
         )
