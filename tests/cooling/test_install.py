@@ -13,7 +13,7 @@ import pytest
 
 from rigpanel.cli import main
 from rigpanel.cooling import install
-from rigpanel.cooling.client import HelperClient
+from rigpanel.cooling.client import HelperClient, NotRunningError
 from rigpanel.cooling.install import Places, build_archive, system_python
 from tests.cooling.helper_process import PATIENCE_S, until
 from tests.fakes.nvml import FakeRig
@@ -38,7 +38,7 @@ def test_the_one_file_runs_alone_and_hands_back_though_it_is_gone(
     with subprocess.Popen(
         [*command, "--state-dir", str(tmp_path)], env=fake_nvml.env(), cwd="/"
     ) as started:
-        until(socket.exists, "it serves")
+        until(lambda: serves(socket), "it serves")
         with HelperClient(str(socket)) as client:
             curve = {"points": [[40, 30], [80, 90]]}
             client.ask("set_curve", gpu=fake_nvml.uuid(0), curve=curve)
@@ -49,6 +49,15 @@ def test_the_one_file_runs_alone_and_hands_back_though_it_is_gone(
         os.kill(int(children[0]), number)
         assert started.wait(PATIENCE_S) == int(number is signal.SIGKILL)
     assert fake_nvml.manual_fans == []
+
+
+def serves(socket: Path) -> bool:
+    """Whether somebody listens: the socket is there a moment before."""
+    try:
+        HelperClient(str(socket)).close()
+    except NotRunningError:
+        return False
+    return True
 
 
 def resident_mib(pid: str) -> float:
