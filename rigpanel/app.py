@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QApplication
 from rigpanel import paths
 from rigpanel.chat.presets import PresetStore
 from rigpanel.chat.store import ConversationStore
+from rigpanel.engine.dry_run import dry_run
 from rigpanel.engine.engine import Engine
 from rigpanel.engine.sampling import PRESETS
 from rigpanel.errors import RigpanelError
@@ -51,6 +52,7 @@ from rigpanel.ui.notifications import Notifier
 from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.panes.fans.helper_link import HelperLink, SimulatedLink, SocketLink
+from rigpanel.ui.panes.load.outside import Outside
 from rigpanel.ui.theme_apply import apply_theme, lay_ground
 from rigpanel.ui.tray import Tray
 from rigpanel.watch.alerts import AlertBook, Thresholds
@@ -111,6 +113,7 @@ class Panel(QObject):
             profiles=ProfileStore(self._storage),
             shelf=_shelf(self._storage),
             helper=self._helper,
+            outside=_outside(),
         )
         self._tray = Tray(self)
         self._notifier = Notifier(self)
@@ -233,6 +236,10 @@ def _helper_of(source: RigSource | None, watch: WatchBridge) -> HelperLink:
     return helper
 
 
+def _outside() -> Outside:
+    return Outside(dry_run=dry_run)
+
+
 def _make_engine(settings: SettingsStore) -> Engine:
     if settings.get(ISOLATION) == "thread":
         from rigpanel.engine.thread_engine import ThreadEngine
@@ -341,7 +348,9 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
         storage = Storage(paths.data_dir() / FILE_NAME)
         helper = _helper_of(SimulatedRig() if demo else None, watch)
         profiles, shelf = ProfileStore(storage), _shelf(storage)
-        window = MainWindow(settings, watch, engine, chosen, profiles, shelf, helper=helper)
+        window = MainWindow(
+            settings, watch, engine, chosen, profiles, shelf, helper=helper, outside=_outside()
+        )
         helper.start()
         window.show_pane(pane)
         window.resize(*size)

@@ -22,6 +22,11 @@ class Engine(ABC):
     def status(self) -> EngineStatus:
         """What the engine is doing now."""
 
+    @property
+    def pid(self) -> int | None:
+        """Process that holds the model's memory, while there is one."""
+        return None
+
     @abstractmethod
     def add_listener(self, listener: Callable[[EngineStatus], None]) -> None:
         """Call `listener` on the loop's thread after each change of status."""

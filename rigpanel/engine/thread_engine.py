@@ -26,6 +26,11 @@ class ThreadEngine(WorkerEngine):
         self._unloaded = asyncio.Event()
         self._asked: list[asyncio.Future[DevicesListed]] = []
 
+    @property
+    def pid(self) -> int | None:
+        """This very process."""
+        return os.getpid()
+
     def _take_from(self, worker: EngineWorker, event: Event) -> None:
         """Take one event, unless it is from a worker that was given up."""
         if worker is not self._worker:

@@ -42,10 +42,10 @@ class Measured:
 def with_measured(fit: Fit, measured: Measured) -> Fit | None:
     """Return `fit` with llama.cpp's figures; None where it does not place on the same cards."""
     *on_cards, _ = measured.devices
-    by_bus = {_bus(use.address): use for use in on_cards if use.address}
+    by_bus = {bus_numbers(use.address): use for use in on_cards if use.address}
     uses = []
     for planned in fit.devices:
-        found = by_bus.pop(_bus(planned.device.pci_bus_id), None)
+        found = by_bus.pop(bus_numbers(planned.device.pci_bus_id), None)
         if found is None and planned.use.total_mib > 0:
             return None
         use = Use(0, output=False, weights_mib=0, kv_mib=0, compute_mib=0)
@@ -68,6 +68,6 @@ def _use(use: MeasuredUse) -> Use:
     )
 
 
-def _bus(pci_bus_id: str) -> tuple[int, ...]:
+def bus_numbers(pci_bus_id: str) -> tuple[int, ...]:
     """Return a PCI address as numbers: NVML and ggml write the domain with other lengths."""
     return tuple(int(part, 16) for part in re.findall(r"[0-9a-fA-F]+", pci_bus_id))

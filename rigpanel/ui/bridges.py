@@ -113,6 +113,11 @@ class EngineBridge(QObject):
         """What the engine is doing now."""
         return self._engine.status
 
+    @property
+    def pid(self) -> int | None:
+        """Process that holds the model's memory, while there is one."""
+        return self._engine.pid
+
     @Slot(object)
     def load(self, settings: LoadSettings) -> None:
         """Load a model; progress and outcome come as signals."""

@@ -34,6 +34,7 @@ from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.panes.fans.fans_pane import FansPane
 from rigpanel.ui.panes.fans.helper_link import HelperLink
 from rigpanel.ui.panes.load.load_pane import LoadPane
+from rigpanel.ui.panes.load.outside import Outside
 from rigpanel.ui.panes.monitor_pane import MonitorPane
 from rigpanel.ui.panes.settings_pane import SettingsPane
 from rigpanel.ui.rail import PAGES, Rail
@@ -72,6 +73,7 @@ class MainWindow(QMainWindow):
         profiles: ProfileStore | None = None,
         shelf: Shelf | None = None,
         helper: HelperLink | None = None,
+        outside: Outside | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -92,7 +94,7 @@ class MainWindow(QMainWindow):
         self.strip = RigStrip(settings, self._theme)
         self.banners = Banners()
         self.rail = Rail(self._theme)
-        self.load_pane = LoadPane(settings, watch, engine, profiles)
+        self.load_pane = LoadPane(settings, watch, engine, profiles, self._theme, outside)
         self.chat_pane = ChatPane(engine, watch, self._theme, shelf)
         self.monitor_pane = MonitorPane(watch, engine, settings, self._theme)
         helper = helper or HelperLink(self)
@@ -320,5 +322,12 @@ class MainWindow(QMainWindow):
         if theme is self._theme:
             return
         self._theme = apply_theme(self._app, self._theme_choice)
-        for part in (self.strip, self.rail, self.chat_pane, self.monitor_pane, self.fans_pane):
+        for part in (
+            self.strip,
+            self.rail,
+            self.load_pane,
+            self.chat_pane,
+            self.monitor_pane,
+            self.fans_pane,
+        ):
             part.set_theme(self._theme)

@@ -70,6 +70,8 @@ QLabel#field {{ font-size: 12px; color: {t.text_muted}; }}
 QLabel#muted {{ font-size: 12px; color: {t.text_muted}; }}
 QLabel#empty {{ font-size: 13px; color: {t.text_muted}; }}
 QLabel#error {{ color: {t.hot}; }}
+QLabel#warm {{ font-size: 12px; color: {t.warm}; }}
+QLabel#command {{ font-size: 11px; color: {t.text}; }}
 QLabel#standing {{ font-size: 12px; font-weight: 600; color: {t.hot}; }}
 QFrame#status QLabel {{ color: {t.text_muted}; font-size: 12px; }}
 QFrame#status QLabel#warm {{ color: {t.warm}; font-weight: 600; }}

@@ -20,17 +20,29 @@ from rigpanel.engine.messages import EngineState, EngineStatus, LoadedModel
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library.gguf_header import GgufHeader
-from rigpanel.settings import LAST_MODEL, RPC_SERVERS, Setting, SettingsError, SettingsStore
+from rigpanel.rig.readings import RigSnapshot
+from rigpanel.settings import (
+    LAST_MODEL,
+    MARGIN_MIB,
+    RPC_SERVERS,
+    Setting,
+    SettingsError,
+    SettingsStore,
+)
 from rigpanel.ui import words
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.load.adapters import Adapters
 from rigpanel.ui.panes.load.file_work import CheckAnswer, FileWork, HeaderAnswer
+from rigpanel.ui.panes.load.laid_over import ground_of
 from rigpanel.ui.panes.load.load_form import LoadForm
 from rigpanel.ui.panes.load.loaded_card import LoadedCard
+from rigpanel.ui.panes.load.outside import Outside
+from rigpanel.ui.panes.load.picture import Picture
 from rigpanel.ui.panes.load.problem_card import ProblemCard
 from rigpanel.ui.panes.load.profiles import ProfileRow
 from rigpanel.ui.panes.load.refusal import Refusal
 from rigpanel.ui.panes.load.rpc_address import split_list
+from rigpanel.ui.theme import DARK, Theme
 from rigpanel.ui.widgets import button, centred, column, label, local_files, named, scroll_area
 from rigpanel.watch.tick import Tick
 
@@ -53,6 +65,8 @@ class LoadPane(QWidget):
         watch: WatchBridge,
         engine: EngineBridge,
         profiles: ProfileStore | None = None,
+        theme: Theme = DARK,
+        outside: Outside | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -61,6 +75,11 @@ class LoadPane(QWidget):
         self._header: GgufHeader | None = None
         self._refusal: Refusal | None = None
         self._tried: LoadSettings | None = None
+        self._theme = theme
+        self._outside = outside or Outside()
+        self._snapshot: RigSnapshot | None = None
+        self.picture: Picture | None = None
+        """Where the load goes; made when there is a model to show."""
         self._files = FileWork(self)
         self._rest = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)
         self.profiles = None if profiles is None else ProfileRow(profiles)
@@ -142,6 +161,7 @@ class LoadPane(QWidget):
         self.loaded = LoadedCard()
         rows.addWidget(self.loaded)
         rows.addSpacing(4)
+        self._picture_row = rows.count()
         if self.profiles is not None:
             rows.addWidget(self.profiles)
             rows.addSpacing(4)
@@ -177,6 +197,7 @@ class LoadPane(QWidget):
         watch.tick_ready.connect(self._take_tick)
         self._rest.timeout.connect(self._check)
         self.form.changed.connect(self._rest.start)
+        self.form.changed.connect(self._reckon)
         self.form.devices.listing_requested.connect(engine.list_devices)
         self.form.devices.servers_changed.connect(self._keep_servers)
         if self.profiles is not None:
@@ -286,7 +307,42 @@ class LoadPane(QWidget):
             self.profiles.set_model(None if header is None else self._chosen)
         if header is not None and self.form.devices.servers and not self.form.devices.asked:
             self.form.devices.ask()
+        if self.picture is not None:
+            self.picture.setVisible(header is not None)
+        self._reckon()
         self._enable()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draw in another theme's colours."""
+        self._theme = theme
+        if self.picture is not None:
+            self.picture.set_theme(theme)
+
+    @Slot()
+    def _reckon(self) -> None:
+        """Have the picture follow the settings."""
+        if self._header is None or self._snapshot is None:
+            return
+        if self.picture is None:
+            self.picture = self._make_picture()
+        settings = self.load_settings()
+        pid = self._engine.pid
+        ground = ground_of(
+            self._snapshot,
+            settings,
+            self.form.devices.listed,
+            self._settings.get(MARGIN_MIB),
+            () if pid is None else (pid,),
+        )
+        self.picture.show_load(self._header, settings, ground)
+
+    def _make_picture(self) -> Picture:
+        picture = Picture(self._theme, self._outside.dry_run)
+        picture.recommended.connect(self.form.take)
+        picture.divided.connect(self.form.split.set_shares)
+        picture.show_loaded(self._engine.status.model)
+        self._rows.insertWidget(self._picture_row, picture)
+        return picture
 
     @Slot(object)
     def _take_drop(self, answer: HeaderAnswer) -> None:
@@ -358,7 +414,9 @@ class LoadPane(QWidget):
 
     @Slot(object)
     def _take_tick(self, tick: Tick) -> None:
+        self._snapshot = tick.snapshot
         self.form.set_cards(tick.snapshot.cards)
+        self._reckon()
 
     @Slot(float)
     def _take_progress(self, fraction: float) -> None:
@@ -372,6 +430,8 @@ class LoadPane(QWidget):
         self.progress.setVisible(status.state is EngineState.LOADING)
         if status.model is None:
             self.loaded.hide()
+        if self.picture is not None:
+            self.picture.show_loaded(status.model)
         if status.problem is not None:
             tried = status.settings or self._tried
             self.problem.show_problem(status.problem, tried, status.log_tail)

@@ -81,7 +81,7 @@ class Split(SettingsGroup):
             spin.setPrefix(f"{target.name}:  ")
             spin.setAccessibleName(f"Tensor split of {target.label}")
             spin.setToolTip(
-                f"Share of {target.label}; equal shares leave it to llama.cpp\n"
+                f"Share of {target.label}; 1 for each leaves it to llama.cpp\n"
                 "tensor_split in llama.cpp"
             )
             spin.valueChanged.connect(self._want_shares)
@@ -96,10 +96,11 @@ class Split(SettingsGroup):
         self._show_wanted()
 
     def apply(self, settings: LoadSettings) -> LoadSettings:
-        """Return `settings` with the split; equal shares are left to llama.cpp."""
+        """Return `settings` with the split; shares of 1 each are left to llama.cpp."""
         mode = self._chosen_mode
         shares = tuple(spin.value() for spin in self.shares)
-        shared = mode is not SplitMode.NONE and len(set(shares)) > 1
+        counted = len(set(shares)) > 1 or shares[:1] != (1.0,)
+        shared = mode is not SplitMode.NONE and len(shares) > 1 and counted
         main = self.main.currentIndex() if self._has_main else 0
         return dataclasses.replace(
             settings,
@@ -107,6 +108,11 @@ class Split(SettingsGroup):
             tensor_split=shares if shared else (),
             main_gpu=max(0, main),
         )
+
+    def set_shares(self, shares: tuple[float, ...]) -> None:
+        """Take shares, one a device; empty leaves them to llama.cpp."""
+        self._wanted = shares
+        self._show_wanted()
 
     def take(self, settings: LoadSettings) -> None:
         """Show the split of `settings`, over as many devices as there are."""
