@@ -84,6 +84,15 @@ def test_a_cache_is_quantized_only_where_more_layers_fit_for_it(article_model: G
     assert "more layers fit" in with_it.why[1]
 
 
+def test_a_host_without_room_for_half_the_model_still_takes_the_rest(
+    article_model: GgufHeader,
+) -> None:
+    asked = LoadSettings(model=article_model.path, n_ctx=32768)
+    found = recommend(article_model, asked, cards(23_700, 21_500), host_free_mib=22_000)
+    assert found is not None
+    assert found.settings.n_gpu_layers > 70
+
+
 def test_layers_are_counted_out_so_that_no_card_overflows_while_another_has_room(
     article_model: GgufHeader,
 ) -> None:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library.demo_model import DemoShape, write_demo_model
+from rigpanel.ui.panes.load.outside import Outside
 from tests.ui.chat_fixtures import Chat
 from tests.ui.loader import Loader, MakeLoader
 
@@ -40,8 +41,10 @@ def make_loader(qapp: QApplication) -> Iterator[MakeLoader]:
     """Make load panes that are gone with the test."""
     made: list[Loader] = []
 
-    def make(folder: Path, profiles: ProfileStore | None = None) -> Loader:
-        made.append(Loader(folder, profiles))
+    def make(
+        folder: Path, profiles: ProfileStore | None = None, outside: Outside | None = None
+    ) -> Loader:
+        made.append(Loader(folder, profiles, outside))
         return made[-1]
 
     yield make

@@ -14,18 +14,24 @@ from rigpanel.fit.profiles import ProfileStore
 from rigpanel.settings import SettingsStore
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.load.load_pane import LoadPane
+from rigpanel.ui.panes.load.outside import Outside
 from tests.ui.window_fixtures import ScriptedEngine, play, snapshot, tick, until
 
 
 class Loader:
     """A load pane on an engine that does as the test says."""
 
-    def __init__(self, folder: Path, profiles: ProfileStore | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        profiles: ProfileStore | None = None,
+        outside: Outside | None = None,
+    ) -> None:
         self.engine = ScriptedEngine()
         self.bridge = EngineBridge(self.engine)
         self.watch = WatchBridge()
         self.settings = SettingsStore(folder / "settings.toml")
-        self.pane = LoadPane(self.settings, self.watch, self.bridge, profiles)
+        self.pane = LoadPane(self.settings, self.watch, self.bridge, profiles, outside=outside)
         self.pane.resize(320, 700)
         self.pane.show()
         self.show_cards(2)

@@ -32,6 +32,8 @@ class BarFacts:
     """All the memory there is; None where it is not known."""
     others: tuple[tuple[str, float], ...] = ()
     """Other programs and the MiB they hold."""
+    margin_mib: float = 0.0
+    """What a person wants kept free."""
     loaded: Use | None = None
     """What a load of this model has really taken."""
     colour: str = ""
@@ -67,6 +69,8 @@ class BarFacts:
             lines.append(_parts("Really allocated", self.loaded))
         if self.usable_mib is not None:
             lines.append(f"Free for a model: {words.file_size(self.usable_mib)}")
+        if self.margin_mib:
+            lines.append(f"Kept free (a setting): {words.file_size(self.margin_mib)}")
         lines += [f"Held by {name}: {words.file_size(mib)}" for name, mib in self.others]
         return "\n".join(lines)
 
@@ -103,7 +107,7 @@ class MemoryBar(QWidget):
     def sizeHint(self) -> QSize:
         """Return the height of its lines; any width will do."""
         thin = THIN_H + 2 if self.facts.loaded is not None else 0
-        return QSize(160, 2 * LINE_H + BAR_H + 2 * GAP + thin)
+        return QSize(160, 2 * LINE_H + BAR_H + 3 * GAP + thin)
 
     def minimumSizeHint(self) -> QSize:
         """Return the same: nothing of it can be left out."""

@@ -52,7 +52,9 @@ class Picture(QWidget):
         self._theme = theme
         self._header: GgufHeader | None = None
         self._question: Question | None = None
-        self._fit: Fit | None = None
+        """What was asked last."""
+        self._shown: tuple[Question, Fit] | None = None
+        """What is drawn: the last that was answered."""
         self._loaded: LoadedModel | None = None
         self._measured: tuple[object, Measured | str] | None = None
         """What the last dry run was of, and what came of it."""
@@ -113,10 +115,10 @@ class Picture(QWidget):
     def show_load(self, header: GgufHeader, settings: LoadSettings, ground: Ground) -> None:
         """Reckon where these settings lead; the answer is drawn when it is there."""
         if header is not self._header:
-            self._header, self._fit, self._measured, self._advised = header, None, None, None
+            self._header, self._shown, self._measured, self._advised = header, None, None, None
             self._show_nothing()
         question = Question(settings, ground)
-        if question != self._question or self._fit is None:
+        if question != self._question or self._shown is None:
             self._question = question
             self._work.reckon(header, question)
         if settings != self._advised:
@@ -132,35 +134,23 @@ class Picture(QWidget):
         if answer.question is not self._question:
             return  # Another was asked meanwhile.
         if isinstance(answer.fit, str):
-            self._fit = None
+            self._shown = None
             self._rest.stop()
             self._show_nothing()
             self._say(answer.fit, "error")
             return
-        self._fit = answer.fit
-        self._ask_llama(answer.fit)
+        self._shown = (answer.question, answer.fit)
+        self._ask_llama(answer.question, answer.fit)
         self._show()
 
-    def _key(self, fit: Fit) -> object:
-        """Return what a dry run's answer depends on: free memory only as far as it moves layers."""
-        places = tuple((one.device.name, one.use.layers, one.use.output) for one in fit.devices)
-        asked = None if self._question is None else self._question.settings
-        return (asked, places)
-
-    def _ask_llama(self, fit: Fit) -> None:
-        key = self._key(fit)
+    def _ask_llama(self, question: Question, fit: Fit) -> None:
+        key = _key(question, fit)
         known = self._measured is not None and self._measured[0] == key
         asked = self._asking is not None and self._asking[0] == key
-        if not known and not asked and self._can_measure(fit):
+        can = self._work.can_measure and not _why_formula(question, fit)
+        if can and not known and not asked:
             self._asking = (key, fit.settings)
             self._rest.start()
-
-    def _can_measure(self, fit: Fit) -> bool:
-        return self._work.can_measure and not self._why_formula(fit)
-
-    def _why_formula(self, fit: Fit) -> str:
-        simulated = self._question is not None and self._question.ground.simulated
-        return no_dry_run(fit.settings, on_cards=bool(fit.devices), simulated=simulated)
 
     @Slot()
     def _measure(self) -> None:
@@ -216,10 +206,10 @@ class Picture(QWidget):
 
     def _show(self) -> None:
         """Draw what is known now."""
-        fit, question, header = self._fit, self._question, self._header
-        if fit is None or question is None or header is None:
+        if self._shown is None or self._header is None:
             return
-        shown, method = self._best(fit)
+        question, fit = self._shown
+        shown, method = self._best(question, fit)
         self._say(verdict(shown), "error" if shown.fits is False else "strong")
         self.method.setText(method)
         self.method.show()
@@ -228,16 +218,16 @@ class Picture(QWidget):
         warnings = [narrow_slot(one.card) for one in question.ground.spots if one.card is not None]
         self.narrow.setText("\n".join(filter(None, warnings)))
         self.narrow.setVisible(any(warnings))
-        self.commands.show_settings(question.settings, header.n_layer)
+        self.commands.show_settings(question.settings, self._header.n_layer)
         self.commands.show()
 
-    def _best(self, fit: Fit) -> tuple[Fit, str]:
+    def _best(self, question: Question, fit: Fit) -> tuple[Fit, str]:
         """Return the fit with llama.cpp's own figures where they are there, and the method."""
-        if why := self._why_formula(fit):
+        if why := _why_formula(question, fit):
             return fit, why
         if not self._work.can_measure:
             return fit, "Estimated by formula."
-        if self._measured is None or self._measured[0] != self._key(fit):
+        if self._measured is None or self._measured[0] != _key(question, fit):
             return fit, "Estimated by formula; llama.cpp is being asked …"
         measured = self._measured[1]
         if isinstance(measured, str):
@@ -257,16 +247,16 @@ class Picture(QWidget):
                 usable_mib=None if planned.device.free_mib is None else planned.device.usable_mib,
                 total_mib=spot.total_mib,
                 others=_others(spot, planned.device.free_mib),
+                margin_mib=planned.device.margin_mib,
                 loaded=allocated[place],
                 colour=self._theme.card(spot.place),
             )
             for place, (spot, planned) in enumerate(zip(spots, fit.devices, strict=True))
         ]
         used = ground.host_used_mib
-        host = "Host memory" if not ground.simulated else "Host memory (this machine's own)"
         facts.append(
             BarFacts(
-                label=host,
+                label="Host memory",
                 use=fit.host,
                 usable_mib=ground.host_free_mib,
                 total_mib=ground.host_total_mib,
@@ -284,10 +274,11 @@ class Picture(QWidget):
                 old.deleteLater()
             self.bars = [MemoryBar(self._theme, one) for one in facts]
             self.links = [LinkLine(self._theme) for _ in spots[1:]]
-            for bar, link in itertools.zip_longest(self.bars, self.links):
+            for bar, link in itertools.zip_longest(self.bars[:-1], self.links):
                 self._bar_rows.addWidget(bar)
                 if link is not None:
                     self._bar_rows.addWidget(link)
+            self._bar_rows.addWidget(self.bars[-1])
         for bar, one in zip(self.bars, facts, strict=True):
             bar.show_facts(self._theme, one)
         for link, (here, there) in zip(self.links, itertools.pairwise(spots), strict=True):
@@ -315,6 +306,17 @@ class Picture(QWidget):
                 parts,
                 "" if by_layer else " %",
             )
+
+
+def _key(question: Question, fit: Fit) -> object:
+    """Return what a dry run's answer depends on: free memory only as far as it moves layers."""
+    places = tuple((one.device.name, one.use.layers, one.use.output) for one in fit.devices)
+    return (question.settings, places)
+
+
+def _why_formula(question: Question, fit: Fit) -> str:
+    simulated = question.ground.simulated
+    return no_dry_run(fit.settings, on_cards=bool(fit.devices), simulated=simulated)
 
 
 def _hundredths(shares: tuple[float, ...]) -> tuple[int, ...]:
