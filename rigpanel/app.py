@@ -28,6 +28,8 @@ from rigpanel.engine.engine import Engine
 from rigpanel.engine.sampling import PRESETS
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.profiles import ProfileStore
+from rigpanel.library import header_cache
+from rigpanel.library.places import Place, folders_in, known_places
 from rigpanel.rig import open_source
 from rigpanel.rig.simulated import SimulatedRig
 from rigpanel.rig.source import RigSource
@@ -39,6 +41,7 @@ from rigpanel.settings import (
     INTERVAL_S,
     ISOLATION,
     KEEP_IN_TRAY,
+    LIBRARY_FOLDERS,
     NOTIFY,
     THEME,
     SettingsStore,
@@ -237,7 +240,11 @@ def _helper_of(source: RigSource | None, watch: WatchBridge) -> HelperLink:
 
 
 def _outside() -> Outside:
-    return Outside(dry_run=dry_run)
+    return Outside(dry_run, _places, paths.cache_dir() / header_cache.FILE_NAME)
+
+
+def _places(settings: SettingsStore) -> tuple[Place, ...]:
+    return known_places(os.environ, Path.home(), folders_in(settings.get(LIBRARY_FOLDERS)))
 
 
 def _make_engine(settings: SettingsStore) -> Engine:

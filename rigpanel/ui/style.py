@@ -36,6 +36,7 @@ QFrame#drawer_left {{ border: none; border-right: 1px solid {t.border}; border-r
 QFrame#drawer_right {{ border: none; border-left: 1px solid {t.border}; border-radius: 0; }}
 QAbstractScrollArea#transcript, QListWidget#conversations {{
   background: transparent; border: none; outline: none; }}
+QListView#models {{ background: transparent; border: none; outline: none; }}
 QListWidget#conversations::item {{ padding: 5px 8px; border-radius: 6px; color: {t.text}; }}
 QListWidget#conversations::item:hover {{ background: {t.raised}; }}
 QListWidget#conversations::item:selected {{

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The load pane: choose a model and how it is laid over the cards, load it, see what it took."""
 
+import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
@@ -33,10 +35,10 @@ from rigpanel.ui import words
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.load.adapters import Adapters
 from rigpanel.ui.panes.load.file_work import CheckAnswer, FileWork, HeaderAnswer
-from rigpanel.ui.panes.load.laid_over import ground_of
+from rigpanel.ui.panes.load.laid_over import Ground, ground_of
 from rigpanel.ui.panes.load.load_form import LoadForm
 from rigpanel.ui.panes.load.loaded_card import LoadedCard
-from rigpanel.ui.panes.load.outside import Outside
+from rigpanel.ui.panes.load.outside import Outside, Places
 from rigpanel.ui.panes.load.picture import Picture
 from rigpanel.ui.panes.load.problem_card import ProblemCard
 from rigpanel.ui.panes.load.profiles import ProfileRow
@@ -45,6 +47,9 @@ from rigpanel.ui.panes.load.rpc_address import split_list
 from rigpanel.ui.theme import DARK, Theme
 from rigpanel.ui.widgets import button, centred, column, label, local_files, named, scroll_area
 from rigpanel.watch.tick import Tick
+
+if TYPE_CHECKING:
+    from rigpanel.ui.panes.load.library_page import LibraryPage
 
 CHOOSE = "Choose a GGUF file, or drop one here."
 CHECK_AFTER_MS = 120
@@ -80,6 +85,8 @@ class LoadPane(QWidget):
         self._snapshot: RigSnapshot | None = None
         self.picture: Picture | None = None
         """Where the load goes; made when there is a model to show."""
+        self.library: LibraryPage | None = None
+        """The models on this machine; made when they are first asked for."""
         self._files = FileWork(self)
         self._rest = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)
         self.profiles = None if profiles is None else ProfileRow(profiles)
@@ -111,6 +118,26 @@ class LoadPane(QWidget):
         if path:
             self.set_model_path(path)
             self.path.setFocus()
+
+    @Slot()
+    def open_library(self) -> None:
+        """Show the models on this machine in the loader's place."""
+        if self.library is None and self._outside.places is not None:
+            self.library = self._make_library(self._outside.places)
+        if self.library is not None and self._snapshot is not None:
+            settings = self.load_settings()
+            self.library.set_rig(settings.n_ctx, self._ground(self._snapshot, settings))
+        if self.library is not None:
+            self._loader.hide()
+            self.library.show()
+
+    @Slot()
+    def close_library(self) -> None:
+        """Go back to the loader."""
+        if self.library is not None:
+            self.library.hide()
+        self._loader.show()
+        self.path.setFocus()
 
     @Slot()
     def load(self) -> None:
@@ -145,6 +172,12 @@ class LoadPane(QWidget):
         self._rows = rows = column(spacing=8)
         self._inside.setLayout(rows)
         rows.addLayout(self._file_row())
+        self.library_button = button(
+            "Models on this machine…", "link", "What other programs have fetched already (Ctrl+M)"
+        )
+        self.library_button.clicked.connect(self.open_library)
+        self.library_button.setVisible(self._outside.places is not None)
+        rows.addWidget(self.library_button, 0, Qt.AlignmentFlag.AlignLeft)
         self._name = label("", "strong")
         self.facts = label(CHOOSE, "muted")
         rows.addWidget(self._name)
@@ -169,7 +202,11 @@ class LoadPane(QWidget):
         rows.addWidget(self.form)
         rows.addStretch(1)
         whole = column(spacing=4)
-        self.setLayout(whole)
+        self._loader = QWidget()
+        self._loader.setLayout(whole)
+        self._pages = column()
+        self.setLayout(self._pages)
+        self._pages.addWidget(self._loader)
         whole.addWidget(centred(self._head(), FORM_PX))
         self._area = scroll_area(self._inside)
         self._area.verticalScrollBar().rangeChanged.connect(self._make_room)
@@ -179,6 +216,10 @@ class LoadPane(QWidget):
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         keys.activated.connect(self.load)
+        if self._outside.places is not None:
+            listed = QShortcut(QKeySequence("Ctrl+M"), self)
+            listed.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            listed.activated.connect(self.open_library)
         self.setMinimumWidth(288)
 
     def _connect(self, watch: WatchBridge) -> None:
@@ -267,6 +308,8 @@ class LoadPane(QWidget):
     @Slot()
     def _read_header(self) -> None:
         self._header = self._refusal = None
+        if self.picture is not None:
+            self.picture.hide()
         self._name.setText("")
         self.problem.show_problem("")
         if not self.path.text().strip():
@@ -315,8 +358,9 @@ class LoadPane(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Draw in another theme's colours."""
         self._theme = theme
-        if self.picture is not None:
-            self.picture.set_theme(theme)
+        for part in (self.picture, self.library):
+            if part is not None:
+                part.set_theme(theme)
 
     @Slot()
     def _reckon(self) -> None:
@@ -326,15 +370,37 @@ class LoadPane(QWidget):
         if self.picture is None:
             self.picture = self._make_picture()
         settings = self.load_settings()
+        self.picture.show_load(self._header, settings, self._ground(self._snapshot, settings))
+
+    def _ground(self, snapshot: RigSnapshot, settings: LoadSettings) -> Ground:
         pid = self._engine.pid
-        ground = ground_of(
-            self._snapshot,
+        return ground_of(
+            snapshot,
             settings,
             self.form.devices.listed,
             self._settings.get(MARGIN_MIB),
             () if pid is None else (pid,),
         )
-        self.picture.show_load(self._header, settings, ground)
+
+    def _make_library(self, places: Places) -> "LibraryPage":
+        from rigpanel.ui.panes.load.library_page import LibraryPage
+
+        page = LibraryPage(
+            self._settings,
+            functools.partial(places, self._settings),
+            self._outside.header_cache,
+            self._theme,
+        )
+        page.hide()
+        page.chosen.connect(self._take_chosen)
+        page.close_requested.connect(self.close_library)
+        self._pages.addWidget(page)
+        return page
+
+    @Slot(str)
+    def _take_chosen(self, path: str) -> None:
+        self.close_library()
+        self.set_model_path(path)
 
     def _make_picture(self) -> Picture:
         picture = Picture(self._theme, self._outside.dry_run)

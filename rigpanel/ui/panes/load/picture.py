@@ -175,11 +175,11 @@ class Picture(QWidget):
         self.recommend_button.setEnabled(True)
         if isinstance(advice, str):
             self._tell_why(advice)
+        elif self._question is None or advice.question.settings != self._question.settings:
+            self._advise()  # Something was set meanwhile: the advice is for what stands now.
         elif advice.best is None:
             self._tell_why(NOTHING_FITS)
-        elif self._question is not None and (
-            advice.question.settings.model == self._question.settings.model
-        ):
+        else:
             given = _plain(advice.best.settings, advice.question)
             self.recommended.emit(given)
             self._advised = self._question.settings
