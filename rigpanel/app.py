@@ -29,7 +29,8 @@ from rigpanel.engine.sampling import PRESETS
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library import header_cache
-from rigpanel.library.places import Place, folders_in, known_places
+from rigpanel.library.download import Hub
+from rigpanel.library.places import Place, fetched_dir, folders_in, known_places
 from rigpanel.rig import open_source
 from rigpanel.rig.simulated import SimulatedRig
 from rigpanel.rig.source import RigSource
@@ -240,7 +241,11 @@ def _helper_of(source: RigSource | None, watch: WatchBridge) -> HelperLink:
 
 
 def _outside() -> Outside:
-    return Outside(dry_run, _places, paths.cache_dir() / header_cache.FILE_NAME)
+    return Outside(dry_run, _places, paths.cache_dir() / header_cache.FILE_NAME, _make_hub)
+
+
+def _make_hub() -> Hub:
+    return Hub(fetched_dir())
 
 
 def _places(settings: SettingsStore) -> tuple[Place, ...]:

@@ -133,6 +133,11 @@ class Hub:
             report(done, whole)
         return targets[0]
 
+    def forget(self, model: RemoteModel) -> None:
+        """Take away what has come of a download that was stopped; whole files stay."""
+        for file in model.files:
+            _part(self._target(model, file), file).unlink(missing_ok=True)
+
     def _fetch(
         self,
         model: RemoteModel,

@@ -44,7 +44,7 @@ class Loader:
 
     async def choose(self, path: Path) -> None:
         self.pane.set_model_path(str(path))
-        await until(lambda: "Reading" not in self.pane.facts.text(), "the header was read")
+        await until(lambda: "Reading" not in self.pane.file.facts.text(), "the header was read")
 
     def split_by(self, mode: SplitMode) -> None:
         combo = self.pane.form.split.mode

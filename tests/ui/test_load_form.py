@@ -196,17 +196,17 @@ def test_a_refused_combination_is_told_at_its_field_until_it_is_mended(
         running.type_v.setCurrentText("q8_0")
         await until(row.refusal.isVisible, "the refusal was told")
         assert "needs flash attention" in row.refusal.text()
-        assert not pane.load_button.isEnabled()
-        pane.refused_button.click()
+        assert not pane.foot.load_button.isEnabled()
+        pane.foot.refused_button.click()
         await until(running.type_v.hasFocus, "the way led to the field")
-        pane.path.setFocus()
+        pane.file.path.setFocus()
         pane.load()
         assert running.type_v.hasFocus()
         assert loader.engine.loads == []
         running.flash.setCurrentText("on")
-        await until(pane.load_button.isEnabled, "it can be loaded")
+        await until(pane.foot.load_button.isEnabled, "it can be loaded")
         assert not row.refusal.isVisible()
-        assert not pane.refused_button.isVisible()
+        assert not pane.foot.refused_button.isVisible()
 
     play_with(loader, qapp, scenario)
 
@@ -221,8 +221,8 @@ def test_a_refusal_of_the_file_itself_is_told_in_the_pane(
 
     async def scenario(loader: Loader) -> None:
         await loader.choose(path)
-        await until(loader.pane.refused_button.isVisible, "it was refused")
-        loader.pane.refused_button.click()
+        await until(loader.pane.foot.refused_button.isVisible, "it was refused")
+        loader.pane.foot.refused_button.click()
         assert "projector" in loader.pane.problem.sentence.text()
 
     play_with(loader, qapp, scenario)
@@ -300,7 +300,7 @@ def test_a_file_without_a_template_asks_for_one(
     async def scenario(loader: Loader) -> None:
         await loader.choose(path)
         template = loader.pane.form.template
-        assert "brings no chat template" in loader.pane.facts.text()
+        assert "brings no chat template" in loader.pane.file.facts.text()
         assert template.isVisible()
         assert "choose one" in template.summary()
         template.choice.setCurrentText("chatml")
@@ -408,7 +408,7 @@ def test_nothing_is_wider_than_the_pane_with_all_open_and_eight_cards(
         form.running.flash.setCurrentText("off")
         await until(lambda: len(form.split.shares) == 8, "the devices were listed")
         pane.resize(pane.minimumWidth(), 700)
-        await until(pane.refused_button.isVisible, "a sentence was added")
+        await until(pane.foot.refused_button.isVisible, "a sentence was added")
         for part in shown(form, QWidget):
             right = part.mapTo(pane, QPoint(part.width(), 0)).x()
             assert right <= pane.width(), (part, part.parent())

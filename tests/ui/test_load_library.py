@@ -42,8 +42,8 @@ def with_library(make_loader: MakeLoader, tmp_path: Path, folder: Path) -> Loade
 
 
 async def opened(loader: Loader) -> LibraryPage:
-    loader.pane.library_button.click()
-    page = loader.pane.library
+    loader.pane.file.library_button.click()
+    page = loader.pane.pages.library
     assert page is not None
     await until(lambda: len(page.rows.shown) == 2, "both models are found")
     return page
@@ -58,13 +58,13 @@ def test_models_are_listed_with_what_they_are_and_whether_they_fit(
     with_library: Loader, qapp: QApplication
 ) -> None:
     async def scenario(loader: Loader) -> None:
-        assert loader.pane.library is None
+        assert loader.pane.pages.library is None
         page = await opened(loader)
-        assert not loader.pane.load_button.isVisible()
+        assert not loader.pane.foot.load_button.isVisible()
         await until(lambda: told(page).count(", fits") == 2, "both have been looked at")
         assert "alpha-F16, F16 · " in told(page)
         assert "16k context · Hugging Face" in told(page)
-        assert page.says.text() == "2; whether each fits now, with a context of 4096 tokens."
+        assert page.says.text() == "2 found; whether each fits now, with a context of 4096 tokens."
 
     play_with(with_library, qapp, scenario)
 
@@ -93,12 +93,12 @@ def test_the_filter_takes_words_and_enter_takes_what_is_left(
         page = await opened(loader)
         QTest.keyClicks(page.filter, "hugging BETA")
         assert [model.name for model in page.rows.shown] == ["beta-Q8_0"]
-        assert page.says.text().startswith("1 of 2;")
+        assert page.says.text().startswith("1 of 2 found;")
         QTest.keyClick(page.filter, Qt.Key.Key_Return)
         assert page.isHidden()
-        await until(lambda: "qwen2" in loader.pane.facts.text(), "its header is read")
-        assert loader.pane.path.text() == str(folder / "beta-Q8_0.gguf")
-        assert loader.pane.load_button.isVisible()
+        await until(lambda: "qwen2" in loader.pane.file.facts.text(), "its header is read")
+        assert loader.pane.file.path.text() == str(folder / "beta-Q8_0.gguf")
+        assert loader.pane.foot.load_button.isVisible()
 
     play_with(with_library, qapp, scenario)
 
@@ -114,11 +114,11 @@ def test_arrows_and_a_click_choose_and_escape_goes_back(
         QTest.keyClick(page.filter, Qt.Key.Key_Down)
         QTest.keyClick(page.filter, Qt.Key.Key_Down)
         QTest.keyClick(page.filter, Qt.Key.Key_Return)
-        assert loader.pane.path.text().endswith("beta-Q8_0.gguf")
+        assert loader.pane.file.path.text().endswith("beta-Q8_0.gguf")
         loader.pane.open_library()
         first = page.list.visualRect(page.rows.index(0)).center()
         QTest.mouseClick(page.list.viewport(), Qt.MouseButton.LeftButton, pos=first)
-        assert loader.pane.path.text().endswith("alpha-F16.gguf")
+        assert loader.pane.file.path.text().endswith("alpha-F16.gguf")
 
     play_with(with_library, qapp, scenario)
 
@@ -145,4 +145,4 @@ def test_a_folder_is_added_and_kept_and_what_cannot_be_read_is_named(
 
 
 def test_without_places_to_look_in_nothing_is_offered(loader: Loader, qapp: QApplication) -> None:
-    assert not loader.pane.library_button.isVisible()
+    assert not loader.pane.file.library_button.isVisible()

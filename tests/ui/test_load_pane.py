@@ -19,17 +19,17 @@ def test_a_chosen_file_shows_its_header_and_sets_the_limits(
     loader: Loader, qapp: QApplication, model: Path
 ) -> None:
     async def scenario(loader: Loader) -> None:
-        assert not loader.pane.load_button.isEnabled()
+        assert not loader.pane.foot.load_button.isEnabled()
         await loader.choose(model)
         assert "rigpanel demo" in words_in(loader.pane)
-        assert "F16 · " in loader.pane.facts.text()
-        assert "6 layers · trained on 16384 tokens" in loader.pane.facts.text()
+        assert "F16 · " in loader.pane.file.facts.text()
+        assert "6 layers · trained on 16384 tokens" in loader.pane.file.facts.text()
         form = loader.pane.form
         assert (form.layers.spin.value(), form.layers.spin.maximum()) == (7, 7)
         assert form.context.spin.maximum() == 16384
-        assert loader.pane.load_button.isEnabled()
+        assert loader.pane.foot.load_button.isEnabled()
         assert loader.settings.get(LAST_MODEL) == str(model)
-        assert not loader.pane.demo_button.isVisible()
+        assert not loader.pane.file.demo_button.isVisible()
 
     play_with(loader, qapp, scenario)
 
@@ -49,7 +49,7 @@ def test_a_file_that_is_no_model_says_why_and_cannot_be_loaded(
         await loader.choose(path)
         assert loader.pane.problem.isVisible()
         assert words in loader.pane.problem.sentence.text()
-        assert not loader.pane.load_button.isEnabled()
+        assert not loader.pane.foot.load_button.isEnabled()
         loader.show_cards(2)
         assert loader.pane.problem.isVisible()
 
@@ -66,7 +66,7 @@ def test_what_is_set_is_what_is_loaded(loader: Loader, qapp: QApplication, model
         loader.split_by(SplitMode.TENSOR)
         assert "experimental" in words_in(form)
         form.split.shares[1].setValue(2.0)
-        loader.pane.load_button.click()
+        loader.pane.foot.load_button.click()
         await until(lambda: bool(loader.engine.loads), "the engine was asked")
         (asked,) = loader.engine.loads
         assert asked.model == model
@@ -96,19 +96,19 @@ def test_progress_then_what_it_took_then_unload(
     async def scenario(loader: Loader) -> None:
         pane = loader.pane
         await loader.choose(model)
-        pane.load_button.click()
-        await until(pane.progress.isVisible, "progress was shown")
-        assert pane.cancel_button.isVisible()
+        pane.foot.load_button.click()
+        await until(pane.foot.progress.isVisible, "progress was shown")
+        assert pane.foot.cancel_button.isVisible()
         loader.engine.progress.put_nowait(0.43)
-        await until(lambda: pane.progress.value() == 430, "progress moved")
+        await until(lambda: pane.foot.progress.value() == 430, "progress moved")
         loader.engine.progress.put_nowait(1.0)
         await until(pane.loaded.isVisible, "the model was shown")
         assert "21633 MiB" in pane.loaded.sentences()
         assert "CUDA0 · 41 layers" in pane.loaded.sentences()
         assert "KV cache 1312" in pane.loaded.sentences()
         assert "loaded in 14.2 s" in pane.loaded.sentences()
-        assert not pane.progress.isVisible()
-        pane.unload_button.click()
+        assert not pane.foot.progress.isVisible()
+        pane.foot.unload_button.click()
         await until(lambda: not pane.loaded.isVisible(), "it was unloaded")
         assert loader.engine.unloads == 1
 
@@ -121,12 +121,12 @@ def test_a_load_can_be_cancelled_and_a_failure_stays_until_the_next_try(
     async def scenario(loader: Loader) -> None:
         pane = loader.pane
         await loader.choose(model)
-        pane.load_button.click()
-        await until(pane.cancel_button.isVisible, "it began")
-        pane.cancel_button.click()
+        pane.foot.load_button.click()
+        await until(pane.foot.cancel_button.isVisible, "it began")
+        pane.foot.cancel_button.click()
         await until(lambda: "cancelled" in pane.problem.sentence.text(), "it was cancelled")
-        assert pane.load_button.isEnabled()
-        pane.load_button.click()
+        assert pane.foot.load_button.isEnabled()
+        pane.foot.load_button.click()
         await until(lambda: len(loader.engine.loads) == 2, "it began again")
         assert not pane.problem.isVisible()
         loader.engine.progress.put_nowait(EngineError("CUDA0 has no room. Use fewer GPU layers."))
@@ -199,20 +199,20 @@ def test_nothing_is_wider_than_the_pane(loader: Loader, qapp: QApplication, mode
 def test_a_dropped_file_is_chosen(loader: Loader, qapp: QApplication, model: Path) -> None:
     async def scenario(loader: Loader) -> None:
         drop(loader.pane, model)
-        await until(loader.pane.load_button.isEnabled, "the dropped file was read")
+        await until(loader.pane.foot.load_button.isEnabled, "the dropped file was read")
 
     play_with(loader, qapp, scenario)
 
 
 def test_a_demo_model_is_made_when_there_is_none(loader: Loader, qapp: QApplication) -> None:
     async def scenario(loader: Loader) -> None:
-        assert "noise" in loader.pane.demo_button.toolTip()
-        loader.pane.demo_button.click()
-        await until(loader.pane.load_button.isEnabled, "the demo model was made and chosen")
+        assert "noise" in loader.pane.file.demo_button.toolTip()
+        loader.pane.file.demo_button.click()
+        await until(loader.pane.foot.load_button.isEnabled, "the demo model was made and chosen")
         assert "random weights" in words_in(loader.pane)
 
     play_with(loader, qapp, scenario)
-    assert Path(loader.pane.path.text()).is_file()
+    assert Path(loader.pane.file.path.text()).is_file()
 
 
 def test_the_last_model_is_there_at_the_next_start(
@@ -222,7 +222,7 @@ def test_the_last_model_is_there_at_the_next_start(
     loader = make_loader(tmp_path)
 
     async def scenario(loader: Loader) -> None:
-        await until(loader.pane.load_button.isEnabled, "it was read again")
-        assert loader.pane.path.text() == str(model)
+        await until(loader.pane.foot.load_button.isEnabled, "it was read again")
+        assert loader.pane.file.path.text() == str(model)
 
     play_with(loader, qapp, scenario)

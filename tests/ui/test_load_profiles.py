@@ -85,8 +85,8 @@ def test_the_settings_that_worked_come_back_with_their_model(
         await loader.choose(model)
         form.layers.spin.setValue(3)
         form.running.type_k.setCurrentText("q8_0")
-        pane.load_button.click()
-        await until(pane.progress.isVisible, "it began")
+        pane.foot.load_button.click()
+        await until(pane.foot.progress.isVisible, "it began")
         loader.engine.progress.put_nowait(1.0)
         await until(pane.loaded.isVisible, "it loaded")
         worked = pane.load_settings()
@@ -105,9 +105,9 @@ def test_a_failed_load_is_not_what_comes_back(
 ) -> None:
     async def scenario(loader: Loader) -> None:
         await loader.choose(model)
-        loader.pane.load_button.click()
-        await until(loader.pane.cancel_button.isVisible, "it began")
-        loader.pane.cancel_button.click()
+        loader.pane.foot.load_button.click()
+        await until(loader.pane.foot.cancel_button.isVisible, "it began")
+        loader.pane.foot.cancel_button.click()
         await until(loader.pane.problem.isVisible, "it was cancelled")
 
     play_with(keeper, qapp, scenario)

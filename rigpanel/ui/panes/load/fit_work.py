@@ -4,7 +4,6 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -18,9 +17,7 @@ from rigpanel.fit.recommend import Recommendation, recommend
 from rigpanel.fit.result import Fit
 from rigpanel.library.gguf_header import GgufHeader
 from rigpanel.ui.panes.load.laid_over import Ground
-
-DryRun = Callable[[LoadSettings], Measured]
-"""Asks llama.cpp what a load would take; waits for it, and raises RigpanelError."""
+from rigpanel.ui.panes.load.outside import DryRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class LibraryPage(QWidget):
     chosen = Signal(str)
     """Path of the model that a person chose."""
     close_requested = Signal()
+    download_requested = Signal()
 
     def __init__(
         self, settings: SettingsStore, places: Places, cache: Path | None, theme: Theme
@@ -90,7 +91,10 @@ class LibraryPage(QWidget):
         rows.addWidget(self.problem)
         self.add_folder_button = button("Look in another folder…", "link", "Add a folder to those")
         self.add_folder_button.clicked.connect(self._choose_folder)
-        rows.addWidget(self.add_folder_button, 0, Qt.AlignmentFlag.AlignLeft)
+        self.download_button = button("Fetch one from Hugging Face…", "link", "Search and download")
+        self.download_button.clicked.connect(self.download_requested)
+        for more in (self.add_folder_button, self.download_button):
+            rows.addWidget(more, 0, Qt.AlignmentFlag.AlignLeft)
 
     def set_theme(self, theme: Theme) -> None:
         """Draw in another theme's colours."""
@@ -125,6 +129,11 @@ class LibraryPage(QWidget):
         else:
             super().keyPressEvent(event)
 
+    @Slot()
+    def look_now(self) -> None:
+        """Look again: there is something new."""
+        self._work.look_now()
+
     def add_folder(self, folder: Path) -> None:
         """Look in this folder too, from now on."""
         known = self._settings.get(LIBRARY_FOLDERS)
@@ -152,7 +161,10 @@ class LibraryPage(QWidget):
         self._follow()
         if kept in self.rows.shown:
             self._select(self.rows.shown.index(kept))
-        named_ones = [f"{one.path}: {one.why}" for one in found.unreadable]
+        named_ones = [
+            one.why if one.why.startswith(str(one.path)) else f"{one.path}: {one.why}"
+            for one in found.unreadable
+        ]
         more = len(named_ones) - MOST_NAMED
         shown = named_ones[:MOST_NAMED] + ([f"and {more} more"] if more > 0 else [])
         self.unreadable.setText("Not readable:\n" + "\n".join(shown))
@@ -184,7 +196,7 @@ class LibraryPage(QWidget):
         else:
             context = f", with a context of {self._n_ctx} tokens" if self._n_ctx else ""
             of_all = f"{shown}" if shown == found else f"{shown} of {found}"
-            self.says.setText(f"{of_all}; whether each fits now{context}.")
+            self.says.setText(f"{of_all} found; whether each fits now{context}.")
 
     def _move(self, by: int) -> None:
         row = self.list.currentIndex().row() + by

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The load pane: choose a model and how it is laid over the cards, load it, see what it took."""
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
-    QProgressBar,
     QWidget,
 )
 
@@ -31,27 +27,27 @@ from rigpanel.settings import (
     SettingsError,
     SettingsStore,
 )
-from rigpanel.ui import words
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.load.adapters import Adapters
+from rigpanel.ui.panes.load.file_head import CHOOSE, READING, FileHead
 from rigpanel.ui.panes.load.file_work import CheckAnswer, FileWork, HeaderAnswer
 from rigpanel.ui.panes.load.laid_over import Ground, ground_of
+from rigpanel.ui.panes.load.load_foot import LoadFoot
 from rigpanel.ui.panes.load.load_form import LoadForm
 from rigpanel.ui.panes.load.loaded_card import LoadedCard
-from rigpanel.ui.panes.load.outside import Outside, Places
-from rigpanel.ui.panes.load.picture import Picture
+from rigpanel.ui.panes.load.outside import Outside
+from rigpanel.ui.panes.load.pages import Pages
 from rigpanel.ui.panes.load.problem_card import ProblemCard
 from rigpanel.ui.panes.load.profiles import ProfileRow
 from rigpanel.ui.panes.load.refusal import Refusal
 from rigpanel.ui.panes.load.rpc_address import split_list
 from rigpanel.ui.theme import DARK, Theme
-from rigpanel.ui.widgets import button, centred, column, label, local_files, named, scroll_area
+from rigpanel.ui.widgets import button, centred, column, local_files, named, scroll_area
 from rigpanel.watch.tick import Tick
 
 if TYPE_CHECKING:
-    from rigpanel.ui.panes.load.library_page import LibraryPage
+    from rigpanel.ui.panes.load.picture import Picture
 
-CHOOSE = "Choose a GGUF file, or drop one here."
 CHECK_AFTER_MS = 120
 """Settings are looked over once a person has come to rest."""
 FORM_PX = 560
@@ -85,8 +81,6 @@ class LoadPane(QWidget):
         self._snapshot: RigSnapshot | None = None
         self.picture: Picture | None = None
         """Where the load goes; made when there is a model to show."""
-        self.library: LibraryPage | None = None
-        """The models on this machine; made when they are first asked for."""
         self._files = FileWork(self)
         self._rest = QTimer(self, singleShot=True, interval=CHECK_AFTER_MS)
         self.profiles = None if profiles is None else ProfileRow(profiles)
@@ -99,54 +93,34 @@ class LoadPane(QWidget):
             self.set_model_path(last)
         self._enable()
 
+    @Slot(str)
     def set_model_path(self, path: str) -> None:
         """Choose a file; its header is read at once."""
-        self.path.setText(path)
+        self.file.path.setText(path)
         self._read_header()
 
     def load_settings(self) -> LoadSettings:
         """Return the settings as they stand in the pane."""
-        return self.form.settings(self._chosen)
+        return self.form.settings(self.file.chosen)
 
     @Slot()
     def choose_file(self) -> None:
         """Open the file chooser."""
-        start = str(Path(self.path.text()).parent) if self.path.text() else str(Path.home())
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Choose a model", start, "GGUF models (*.gguf);;All files (*)"
-        )
-        if path:
-            self.set_model_path(path)
-            self.path.setFocus()
+        self.file.choose()
 
     @Slot()
     def open_library(self) -> None:
         """Show the models on this machine in the loader's place."""
-        if self.library is None and self._outside.places is not None:
-            self.library = self._make_library(self._outside.places)
-        if self.library is not None and self._snapshot is not None:
-            settings = self.load_settings()
-            self.library.set_rig(settings.n_ctx, self._ground(self._snapshot, settings))
-        if self.library is not None:
-            self._loader.hide()
-            self.library.show()
-
-    @Slot()
-    def close_library(self) -> None:
-        """Go back to the loader."""
-        if self.library is not None:
-            self.library.hide()
-        self._loader.show()
-        self.path.setFocus()
+        self.pages.open_library(self._theme)
 
     @Slot()
     def load(self) -> None:
         """Load what is chosen, or show why it would be refused."""
         if self._refusal is not None:
             self._go_to_refusal()
-        elif self.load_button.isEnabled():
+        elif self.foot.load_button.isEnabled():
             self.problem.show_problem("")
-            self.load_button.setEnabled(False)  # until the engine has said what it does
+            self.foot.load_button.setEnabled(False)  # until the engine has said what it does
             self._tried = self.load_settings()
             self._engine.load(self._tried)
 
@@ -163,32 +137,13 @@ class LoadPane(QWidget):
         for file in files if self._header is not None else files[:1]:
             self._files.read_dropped(file)
 
-    @property
-    def _chosen(self) -> Path:
-        return Path(self.path.text().strip()).expanduser()
-
     def _build(self) -> None:
         self._inside = QWidget()
         self._rows = rows = column(spacing=8)
         self._inside.setLayout(rows)
-        rows.addLayout(self._file_row())
-        self.library_button = button(
-            "Models on this machine…", "link", "What other programs have fetched already (Ctrl+M)"
-        )
-        self.library_button.clicked.connect(self.open_library)
-        self.library_button.setVisible(self._outside.places is not None)
-        rows.addWidget(self.library_button, 0, Qt.AlignmentFlag.AlignLeft)
-        self._name = label("", "strong")
-        self.facts = label(CHOOSE, "muted")
-        rows.addWidget(self._name)
-        rows.addWidget(self.facts)
-        self.demo_button = button(
-            "Make a small demo model",
-            "link",
-            "Random weights: it runs for real, its words are noise",
-        )
-        self.demo_button.clicked.connect(self._make_demo)
-        rows.addWidget(self.demo_button, 0, Qt.AlignmentFlag.AlignLeft)
+        self.file = FileHead()
+        self.file.library_button.setVisible(self._outside.places is not None)
+        rows.addWidget(self.file)
         self.problem = ProblemCard()
         rows.addWidget(self.problem)
         self.loaded = LoadedCard()
@@ -201,18 +156,22 @@ class LoadPane(QWidget):
         self.form = LoadForm()
         rows.addWidget(self.form)
         rows.addStretch(1)
+        self.foot = LoadFoot()
         whole = column(spacing=4)
-        self._loader = QWidget()
-        self._loader.setLayout(whole)
-        self._pages = column()
-        self.setLayout(self._pages)
-        self._pages.addWidget(self._loader)
+        loader = QWidget()
+        loader.setLayout(whole)
+        self.pages = Pages(loader, self._settings, self._outside, self._rig)
+        self.pages.chosen.connect(self.set_model_path)
+        self.pages.closed.connect(self.file.path.setFocus)
+        outer = column()
+        self.setLayout(outer)
+        outer.addWidget(self.pages)
         whole.addWidget(centred(self._head(), FORM_PX))
         self._area = scroll_area(self._inside)
         self._area.verticalScrollBar().rangeChanged.connect(self._make_room)
         self._make_room()
         whole.addWidget(self._area, 1)
-        whole.addWidget(centred(self._foot(), FORM_PX))
+        whole.addWidget(centred(self.foot, FORM_PX))
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         keys.activated.connect(self.load)
@@ -223,13 +182,20 @@ class LoadPane(QWidget):
         self.setMinimumWidth(288)
 
     def _connect(self, watch: WatchBridge) -> None:
+        self.file.settled.connect(self._read_header)
+        self.file.library_requested.connect(self.open_library)
+        self.file.demo_requested.connect(self._make_demo)
         self._files.header_read.connect(self._take_header)
         self._files.drop_read.connect(self._take_drop)
         self._files.demo_made.connect(self._take_demo)
         self._files.checked.connect(self._take_check)
         engine = self._engine
         engine.status_changed.connect(self._take_status)
-        engine.load_progressed.connect(self._take_progress)
+        engine.load_progressed.connect(self.foot.take_progress)
+        self.foot.load_requested.connect(self.load)
+        self.foot.cancel_requested.connect(engine.cancel)
+        self.foot.unload_requested.connect(engine.unload)
+        self.foot.refusal_requested.connect(self._go_to_refusal)
         engine.model_loaded.connect(self._take_model)
         engine.load_failed.connect(self._take_failure)
         engine.load_cancelled.connect(self._take_cancelled)
@@ -257,46 +223,6 @@ class LoadPane(QWidget):
         head.addWidget(self.fold)
         return head
 
-    def _file_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        self.path = QLineEdit(placeholderText="Path of a .gguf file")
-        self.path.setAccessibleName("Model file")
-        self.path.setToolTip("Enter reads the file's header, Ctrl+Enter loads it")
-        self.path.returnPressed.connect(self._read_header)
-        browse = button("Open…", "", "Choose a file (Ctrl+O)")
-        browse.clicked.connect(self.choose_file)
-        row.addWidget(self.path, 1)
-        row.addWidget(browse)
-        return row
-
-    def _foot(self) -> QWidget:
-        foot = QWidget()
-        rows = column(margins=(16, 8, 16, 16), spacing=8)
-        foot.setLayout(rows)
-        self.progress = QProgressBar(minimum=0, maximum=1000)
-        self.progress.setFormat("Loading  %p %")
-        self.progress.hide()
-        rows.addWidget(self.progress)
-        self.refused_button = button("", "link", "Go to the setting that has to change")
-        self.refused_button.setText("llama.cpp would refuse this: see why")
-        self.refused_button.clicked.connect(self._go_to_refusal)
-        self.refused_button.hide()
-        rows.addWidget(self.refused_button)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        self.load_button = button("Load", "primary", "Load the model (Ctrl+Enter)")
-        self.load_button.clicked.connect(self.load)
-        self.cancel_button = button("Cancel", "", "Stop loading; nothing stays in memory")
-        self.cancel_button.clicked.connect(self._engine.cancel)
-        self.unload_button = button("Unload", "", "Give all of the model's memory back")
-        self.unload_button.clicked.connect(self._engine.unload)
-        row.addWidget(self.load_button, 1)
-        row.addWidget(self.cancel_button, 1)
-        row.addWidget(self.unload_button)
-        rows.addLayout(row)
-        return foot
-
     @Slot()
     def _make_room(self) -> None:
         """Have the scroll bar take its width from the margin: all stays in line with the button."""
@@ -310,34 +236,27 @@ class LoadPane(QWidget):
         self._header = self._refusal = None
         if self.picture is not None:
             self.picture.hide()
-        self._name.setText("")
         self.problem.show_problem("")
-        if not self.path.text().strip():
-            self.facts.setText(CHOOSE)
+        if not self.file.path.text().strip():
+            self.file.show_none(CHOOSE)
             self._enable()
             return
-        self.facts.setText("Reading the header …")
+        self.file.show_none(READING)
         self._enable()
-        self._files.read(self._chosen)
+        self._files.read(self.file.chosen)
 
     @Slot(object)
     def _take_header(self, answer: HeaderAnswer) -> None:
         header = answer.header
-        if answer.path != self._chosen:
+        if answer.path != self.file.chosen:
             return  # Another file was chosen meanwhile.
         if isinstance(header, str):
-            self.facts.setText(CHOOSE)
+            self.file.show_none(CHOOSE)
             self.problem.show_problem(header)
             self._take_limits(None)
             return
         self.problem.show_problem("")
-        self._name.setText(header.name)
-        template = "" if header.chat_template else "\nIt brings no chat template: choose one below."
-        self.facts.setText(
-            f"{header.file_type} · {words.file_size(header.size_mib)} · "
-            f"{words.parameters(header.n_params)} parameters\n{header.arch} · "
-            f"{header.n_layer} layers · trained on {header.n_ctx_train} tokens{template}"
-        )
+        self.file.show_header(header)
         self._take_limits(header)
         self._keep(LAST_MODEL, str(answer.path))
 
@@ -347,7 +266,7 @@ class LoadPane(QWidget):
         self.form.refuse(None)
         self.form.set_header(header)
         if self.profiles is not None:
-            self.profiles.set_model(None if header is None else self._chosen)
+            self.profiles.set_model(None if header is None else self.file.chosen)
         if header is not None and self.form.devices.servers and not self.form.devices.asked:
             self.form.devices.ask()
         if self.picture is not None:
@@ -358,9 +277,9 @@ class LoadPane(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Draw in another theme's colours."""
         self._theme = theme
-        for part in (self.picture, self.library):
-            if part is not None:
-                part.set_theme(theme)
+        self.pages.set_theme(theme)
+        if self.picture is not None:
+            self.picture.set_theme(theme)
 
     @Slot()
     def _reckon(self) -> None:
@@ -372,6 +291,16 @@ class LoadPane(QWidget):
         settings = self.load_settings()
         self.picture.show_load(self._header, settings, self._ground(self._snapshot, settings))
 
+    def _make_picture(self) -> "Picture":
+        from rigpanel.ui.panes.load.picture import Picture
+
+        picture = Picture(self._theme, self._outside.dry_run)
+        picture.recommended.connect(self.form.take)
+        picture.divided.connect(self.form.split.set_shares)
+        picture.show_loaded(self._engine.status.model)
+        self._rows.insertWidget(self._picture_row, picture)
+        return picture
+
     def _ground(self, snapshot: RigSnapshot, settings: LoadSettings) -> Ground:
         pid = self._engine.pid
         return ground_of(
@@ -382,33 +311,11 @@ class LoadPane(QWidget):
             () if pid is None else (pid,),
         )
 
-    def _make_library(self, places: Places) -> "LibraryPage":
-        from rigpanel.ui.panes.load.library_page import LibraryPage
-
-        page = LibraryPage(
-            self._settings,
-            functools.partial(places, self._settings),
-            self._outside.header_cache,
-            self._theme,
-        )
-        page.hide()
-        page.chosen.connect(self._take_chosen)
-        page.close_requested.connect(self.close_library)
-        self._pages.addWidget(page)
-        return page
-
-    @Slot(str)
-    def _take_chosen(self, path: str) -> None:
-        self.close_library()
-        self.set_model_path(path)
-
-    def _make_picture(self) -> Picture:
-        picture = Picture(self._theme, self._outside.dry_run)
-        picture.recommended.connect(self.form.take)
-        picture.divided.connect(self.form.split.set_shares)
-        picture.show_loaded(self._engine.status.model)
-        self._rows.insertWidget(self._picture_row, picture)
-        return picture
+    def _rig(self) -> tuple[int, Ground] | None:
+        if self._snapshot is None:
+            return None
+        settings = self.load_settings()
+        return settings.n_ctx, self._ground(self._snapshot, settings)
 
     @Slot(object)
     def _take_drop(self, answer: HeaderAnswer) -> None:
@@ -467,12 +374,12 @@ class LoadPane(QWidget):
 
     @Slot()
     def _make_demo(self) -> None:
-        self.demo_button.setEnabled(False)
+        self.file.demo_button.setEnabled(False)
         self._files.make_demo(paths.data_dir() / "models" / "rigpanel-demo-random-weights.gguf")
 
     @Slot(object)
     def _take_demo(self, made: Path | str) -> None:
-        self.demo_button.setEnabled(True)
+        self.file.demo_button.setEnabled(True)
         if isinstance(made, str):
             self.problem.show_problem(made)
         else:
@@ -484,16 +391,12 @@ class LoadPane(QWidget):
         self.form.set_cards(tick.snapshot.cards)
         self._reckon()
 
-    @Slot(float)
-    def _take_progress(self, fraction: float) -> None:
-        self.progress.setValue(round(fraction * 1000))
-
     @Slot(object)
     def _take_status(self, status: EngineStatus) -> None:
-        if status.state is EngineState.LOADING and self.progress.isHidden():
-            self.progress.setValue(0)
+        if status.state is EngineState.LOADING and self.foot.progress.isHidden():
+            self.foot.progress.setValue(0)
             self.problem.show_problem("")
-        self.progress.setVisible(status.state is EngineState.LOADING)
+        self.foot.progress.setVisible(status.state is EngineState.LOADING)
         if status.model is None:
             self.loaded.hide()
         if self.picture is not None:
@@ -521,16 +424,8 @@ class LoadPane(QWidget):
         self._enable()
 
     def _enable(self) -> None:
-        state = self._engine.status.state
-        loading = state is EngineState.LOADING
-        loaded = state in {EngineState.READY, EngineState.GENERATING}
-        allowed = self._header is not None and self._refusal is None
-        self.load_button.setEnabled(allowed and state is not EngineState.GENERATING)
-        self.refused_button.setVisible(self._refusal is not None and not loading)
-        self.load_button.setVisible(not loading)
-        self.load_button.setText("Load again" if loaded else "Load")
-        self.cancel_button.setVisible(loading)
-        self.unload_button.setVisible(loaded)
-        self.unload_button.setEnabled(state is EngineState.READY)
-        self._name.setVisible(self._header is not None)
-        self.demo_button.setVisible(self._header is None)
+        self.foot.follow(
+            self._engine.status.state,
+            allowed=self._header is not None and self._refusal is None,
+            refused=self._refusal is not None,
+        )

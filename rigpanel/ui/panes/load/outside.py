@@ -5,12 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.measured import Measured
+from rigpanel.library.download import Hub
 from rigpanel.library.places import Place
 from rigpanel.settings import SettingsStore
-from rigpanel.ui.panes.load.fit_work import DryRun
 
+DryRun = Callable[[LoadSettings], Measured]
+"""Asks llama.cpp what a load would take; waits for it, and raises RigpanelError."""
 Places = Callable[[SettingsStore], Sequence[Place]]
 """Where to look for models, the settings' own folders among them; called on any thread."""
+MakeHub = Callable[[], Hub]
+"""Called on a thread: huggingface_hub takes a while to import. Raises RigpanelError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +27,4 @@ class Outside:
     places: Places | None = None
     header_cache: Path | None = None
     """File that keeps what headers said; None keeps nothing."""
+    make_hub: MakeHub | None = None

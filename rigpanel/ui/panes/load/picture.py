@@ -17,7 +17,6 @@ from rigpanel.library.gguf_header import GgufHeader
 from rigpanel.ui.panes.load.command_lines import CommandLines
 from rigpanel.ui.panes.load.fit_work import (
     Advice,
-    DryRun,
     DryRunAnswer,
     FitAnswer,
     FitWork,
@@ -26,6 +25,7 @@ from rigpanel.ui.panes.load.fit_work import (
 from rigpanel.ui.panes.load.laid_over import Ground, Spot
 from rigpanel.ui.panes.load.links import LinkLine, narrow_slot
 from rigpanel.ui.panes.load.memory_bar import BarFacts, Legend, MemoryBar
+from rigpanel.ui.panes.load.outside import DryRun
 from rigpanel.ui.panes.load.split_bar import SplitBar
 from rigpanel.ui.panes.load.verdict import NOT_SEEN, no_dry_run, verdict
 from rigpanel.ui.theme import Theme
