@@ -93,13 +93,16 @@ class _Search:
                 return found
         return self._on_host()
 
-    def _fit(self, settings: LoadSettings) -> Fit | None:
-        """Return the fit of these settings if everything fits, else None."""
+    def _fit(self, settings: LoadSettings, *, on_host: bool = True) -> Fit | None:
+        """Return the fit of these settings if everything fits, else None.
+
+        Without `on_host` only the cards are looked at.
+        """
         try:
             fit = self._estimator.fit(settings, self._devices)
         except FitError:
             return None
-        fit = replace(fit, host_free_mib=self._host_free_mib)
+        fit = replace(fit, host_free_mib=self._host_free_mib if on_host else None)
         return fit if fit.fits else None
 
     def _caches(self) -> Iterator[tuple[LoadSettings, tuple[str, ...]]]:
@@ -154,7 +157,7 @@ class _Search:
             uuids - {device.uuid} <= set(device.peers) for device in self._devices
         )
 
-    def _balanced(self, settings: LoadSettings) -> Fit | None:
+    def _balanced(self, settings: LoadSettings, *, on_host: bool = True) -> Fit | None:
         """Return a fit with layers counted out so that no card overflows while another has room."""
         total = self._n_layer + 1 if settings.n_gpu_layers < 0 else settings.n_gpu_layers
         counts = _counted(total, shares_by_memory(self._devices))
@@ -164,7 +167,7 @@ class _Search:
                 fit = self._estimator.fit(given, self._devices)
             except FitError:
                 return None
-            fit = replace(fit, host_free_mib=self._host_free_mib)
+            fit = replace(fit, host_free_mib=self._host_free_mib if on_host else None)
             if fit.fits:
                 return fit
             room = [use.device.usable_mib - use.use.total_mib for use in fit.devices]
@@ -212,14 +215,16 @@ class _Search:
         while low <= high:
             middle = (low + high) // 2
             tried = replace(settings, n_gpu_layers=middle)
-            fit = self._fit(tried)
+            # With fewer layers here more are on the host: its room is looked at in the end.
+            fit = self._fit(tried, on_host=False)
             if fit is None and settings.split_mode is SplitMode.LAYER:
-                fit = self._balanced(tried)
+                fit = self._balanced(tried, on_host=False)
             if fit is not None:
                 best, low = fit, middle + 1
             else:
                 high = middle - 1
-        return best
+        best = None if best is None else replace(best, host_free_mib=self._host_free_mib)
+        return best if best is not None and best.fits else None
 
     def _on_host(self) -> Recommendation | None:
         settings = replace(self._asked, n_gpu_layers=0)

@@ -30,6 +30,9 @@ CLOSE = "\N{MULTIPLICATION SIGN}"
 class ElidedLabel(QLabel):
     """A label that gives way: its text is cut with dots where the row is too narrow."""
 
+    elide = Qt.TextElideMode.ElideRight
+    """Where the dots go."""
+
     def minimumSizeHint(self) -> QSize:
         """Ask for no width of its own."""
         return QSize(40, super().minimumSizeHint().height())
@@ -38,7 +41,7 @@ class ElidedLabel(QLabel):
         """Draw as much of the text as there is room for."""
         painter = QPainter(self)
         room = self.contentsRect()
-        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        text = self.fontMetrics().elidedText(self.text(), self.elide, room.width())
         painter.drawText(room, self.alignment(), text)
         painter.end()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One download: how far it is and how fast, with Pause, Resume and Cancel."""
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar
 
 from rigpanel.library.download import RemoteModel
@@ -39,6 +39,7 @@ class DownloadRow(QFrame):
         line = QHBoxLayout()
         line.setSpacing(6)
         name = ElidedLabel()
+        name.elide = Qt.TextElideMode.ElideMiddle  # the quantization is at the end
         name.setText(model.name)
         name.setToolTip(f"{model.repo}: {model.name}")
         line.addWidget(name, 1)
