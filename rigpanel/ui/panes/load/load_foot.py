@@ -19,7 +19,7 @@ class LoadFoot(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        rows = column(margins=(16, 8, 16, 16), spacing=8)
+        self._rows = rows = column(margins=(16, 8, 16, 16), spacing=8)
         self.setLayout(rows)
         self.progress = QProgressBar(minimum=0, maximum=1000)
         self.progress.setFormat("Loading  %p %")
@@ -42,6 +42,10 @@ class LoadFoot(QWidget):
         row.addWidget(self.cancel_button, 1)
         row.addWidget(self.unload_button)
         rows.addLayout(row)
+
+    def add(self, part: QWidget) -> None:
+        """Put something above the buttons."""
+        self._rows.insertWidget(0, part)
 
     @Slot(float)
     def take_progress(self, fraction: float) -> None:

@@ -234,8 +234,7 @@ class LoadPane(QWidget):
     @Slot()
     def _read_header(self) -> None:
         self._header = self._refusal = None
-        if self.picture is not None:
-            self.picture.hide()
+        self._show_picture(shown=False)
         self.problem.show_problem("")
         if not self.file.path.text().strip():
             self.file.show_none(CHOOSE)
@@ -269,8 +268,7 @@ class LoadPane(QWidget):
             self.profiles.set_model(None if header is None else self.file.chosen)
         if header is not None and self.form.devices.servers and not self.form.devices.asked:
             self.form.devices.ask()
-        if self.picture is not None:
-            self.picture.setVisible(header is not None)
+        self._show_picture(shown=header is not None)
         self._reckon()
         self._enable()
 
@@ -299,7 +297,14 @@ class LoadPane(QWidget):
         picture.divided.connect(self.form.split.set_shares)
         picture.show_loaded(self._engine.status.model)
         self._rows.insertWidget(self._picture_row, picture)
+        self._rows.insertWidget(self._rows.count() - 1, picture.commands)  # above the stretch
+        self.foot.add(picture.verdict)
         return picture
+
+    def _show_picture(self, *, shown: bool) -> None:
+        if self.picture is not None:
+            for part in (self.picture, self.picture.verdict, self.picture.commands):
+                part.setVisible(shown)
 
     def _ground(self, snapshot: RigSnapshot, settings: LoadSettings) -> Ground:
         pid = self._engine.pid

@@ -82,7 +82,7 @@ class Picture(QWidget):
         head.addWidget(self.recommend_button)
         rows.addLayout(head)
         self.verdict = label("", "strong")
-        rows.addWidget(self.verdict)
+        """Whether it fits; it stands by the Load button, where it is always in view."""
         self._bars_box = QWidget()
         self._bar_rows = column(spacing=2)
         self._bars_box.setLayout(self._bar_rows)
@@ -92,18 +92,23 @@ class Picture(QWidget):
         self.links: list[LinkLine] = []
         self._legend = Legend(self._theme)
         rows.addWidget(self._legend)
-        self.split_caption = named(QLabel("Split"), "field")
-        rows.addWidget(self.split_caption)
+        self._split_row = QWidget()
+        line = QHBoxLayout(self._split_row)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(8)
+        self._split_caption = named(QLabel(), "field")
+        line.addWidget(self._split_caption)
         self.split = SplitBar(self._theme)
         self.split.divided.connect(self._divide)
-        rows.addWidget(self.split)
+        line.addWidget(self.split, 1)
+        rows.addWidget(self._split_row)
         self.narrow = label("", "warm")
         self.why = label("", "")
         self.method = label("", "muted")
         for part in (self.narrow, self.why, self.method):
             rows.addWidget(part)
         self.commands = CommandLines()
-        rows.addWidget(self.commands)
+        """The same as commands; it stands below the settings."""
         self._show_nothing()
 
     def set_theme(self, theme: Theme) -> None:
@@ -199,7 +204,7 @@ class Picture(QWidget):
 
     def _show_nothing(self) -> None:
         self._say("Reckoning …", "muted")
-        for part in (self._bars_box, self._legend, self.split, self.split_caption, self.commands):
+        for part in (self._bars_box, self._legend, self._split_row):
             part.hide()
         for words in (self.narrow, self.why, self.method):
             words.hide()
@@ -219,7 +224,6 @@ class Picture(QWidget):
         self.narrow.setText("\n".join(filter(None, warnings)))
         self.narrow.setVisible(any(warnings))
         self.commands.show_settings(question.settings, self._header.n_layer)
-        self.commands.show()
 
     def _best(self, question: Question, fit: Fit) -> tuple[Fit, str]:
         """Return the fit with llama.cpp's own figures where they are there, and the method."""
@@ -294,11 +298,9 @@ class Picture(QWidget):
             shares = fit.settings.tensor_split
             parts = _hundredths(shares)
         shown = len(spots) > 1 and mode is not SplitMode.NONE and sum(parts) > 1
-        self.split.setVisible(shown)
-        self.split_caption.setVisible(shown)
+        self._split_row.setVisible(shown)
         if shown:
-            what = "layers" if by_layer else "share"
-            self.split_caption.setText(f"Split: {what} of each card")
+            self._split_caption.setText("Layers" if by_layer else "Shares")
             self.split.show_parts(
                 self._theme,
                 tuple(spot.device.name for spot in spots),
