@@ -33,9 +33,9 @@ def run(kind: Kind, work: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
         try:
             await work(engine)
         finally:
-            pid = getattr(engine, "pid", None)
+            pid = engine.pid
             await engine.stop()
-            if pid is not None:
+            if pid is not None and pid != os.getpid():
                 left.append(pid)
 
     asyncio.run(main())

@@ -80,6 +80,11 @@ class FitWork(QObject):
         """Whether there is a llama.cpp to ask."""
         return self._dry_run is not None
 
+    @property
+    def measuring(self) -> bool:
+        """Whether a dry run is under way; its process holds some of the cards' memory."""
+        return self._measuring
+
     def reckon(self, header: GgufHeader, question: Question) -> None:
         """Have the formula asked; a question that another has overtaken is dropped."""
         self._asked += 1

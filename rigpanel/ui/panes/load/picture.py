@@ -31,6 +31,8 @@ from rigpanel.ui.panes.load.verdict import NOT_SEEN, no_dry_run, verdict
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.widgets import button, column, label, named, rename
 
+SETTLE_MS = 1500
+"""For so long after a dry run a reading may still show what its process held on the cards."""
 REST_MS = 800
 """llama.cpp is asked once a person has come to rest; its answer takes a few tenths more."""
 HUNDRED = 100
@@ -64,6 +66,7 @@ class Picture(QWidget):
         self._work = FitWork(dry_run, self)
         self._rest = QTimer(self, singleShot=True, interval=REST_MS)
         self._rest.timeout.connect(self._measure)
+        self._settling = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._work.reckoned.connect(self._take_fit)
         self._work.measured.connect(self._take_measured)
         self._work.advised.connect(self._take_advice)
@@ -122,6 +125,9 @@ class Picture(QWidget):
         if header is not self._header:
             self._header, self._shown, self._measured, self._advised = header, None, None, None
             self._show_nothing()
+        same = self._question is not None and self._question.settings == settings
+        if same and self._shown is not None and (self._work.measuring or self._settling.isActive()):
+            return
         question = Question(settings, ground)
         if question != self._question or self._shown is None:
             self._question = question
@@ -164,6 +170,7 @@ class Picture(QWidget):
 
     @Slot(object)
     def _take_measured(self, answer: DryRunAnswer) -> None:
+        self._settling.start()
         if self._asking is not None and answer.asked == self._asking[1]:
             self._measured = (self._asking[0], answer.measured)
             self._asking = None
