@@ -3,7 +3,7 @@
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetItem
 
 from rigpanel.library.download import RemoteModel
 from rigpanel.ui import words
@@ -11,7 +11,8 @@ from rigpanel.ui.panes.load.download_row import DownloadRow
 from rigpanel.ui.panes.load.download_work import DownloadWork, Ended, Listed, Progress
 from rigpanel.ui.panes.load.laid_over import Ground
 from rigpanel.ui.panes.load.outside import MakeHub
-from rigpanel.ui.widgets import CLOSE, button, column, label, named, shrinkable
+from rigpanel.ui.panes.load.page import ENTER, Page
+from rigpanel.ui.widgets import button, column, label, named
 
 WHAT = Qt.ItemDataRole.UserRole
 OVERHEAD_MIB = 1024.0
@@ -35,17 +36,16 @@ def by_size(size_mib: float, ground: Ground | None) -> str:
     return "too large, by its size"
 
 
-class DownloadPage(QWidget):
+class DownloadPage(Page):
     """Downloads go on while the page is not shown."""
 
     chosen = Signal(str)
     """Path of a fetched model that is to be used."""
     fetched = Signal()
     """There is a model more on this machine."""
-    close_requested = Signal()
 
     def __init__(self, make_hub: MakeHub) -> None:
-        super().__init__()
+        super().__init__("Fetch a model", "Back (Esc); downloads go on")
         self._ground: Ground | None = None
         self._work = DownloadWork(make_hub, self)
         self.downloads: dict[RemoteModel, DownloadRow] = {}
@@ -55,16 +55,7 @@ class DownloadPage(QWidget):
         self._work.ended.connect(self._take_end)
 
     def _build(self) -> None:
-        rows = column(margins=(16, 10, 8, 12), spacing=8)
-        self.setLayout(rows)
-        head = QHBoxLayout()
-        head.addWidget(shrinkable(named(QLabel("Fetch a model"), "title")), 1)
-        close = button(CLOSE, "fold", "Back (Esc); downloads go on")
-        close.setAccessibleName("Back to the models here")
-        close.setFixedSize(28, 28)
-        close.clicked.connect(self.close_requested)
-        head.addWidget(close)
-        rows.addLayout(head)
+        rows = self.column
         line = QHBoxLayout()
         line.setSpacing(8)
         self.text = QLineEdit(placeholderText="Repository or words")
@@ -91,10 +82,8 @@ class DownloadPage(QWidget):
         self._ground = ground
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Go back on Esc; Enter in the list chooses."""
-        if event.key() == Qt.Key.Key_Escape:
-            self.close_requested.emit()
-        elif event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter} and self.list.hasFocus():
+        """Choose with Enter in the list."""
+        if event.key() in ENTER and self.list.hasFocus():
             item = self.list.currentItem()
             if item is not None:
                 self._choose(item)

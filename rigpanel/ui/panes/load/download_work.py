@@ -2,6 +2,7 @@
 """Asks a server for models and fetches them, each on a thread that does not hold up the end."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from PySide6.QtCore import QObject, Signal, SignalInstance
 from rigpanel.errors import RigpanelError
 from rigpanel.library.download import DownloadCancelledError, Hub, RemoteModel
 from rigpanel.ui.panes.load.outside import MakeHub
+
+log = logging.getLogger(__name__)
 
 TELL_S = 0.2
 """Progress is told this often."""
@@ -115,6 +118,9 @@ class DownloadWork(QObject):
                 answer = Listed(repos=hub.search(text.strip()))
         except RigpanelError as error:
             answer = Listed(repo=repo, problem=str(error))
+        except Exception as error:
+            log.exception("a server could not be asked")
+            answer = Listed(repo=repo, problem=f"The server could not be asked: {error!r}.")
         if number == self._asked:
             _tell(self.listed, answer)
 
@@ -134,6 +140,9 @@ class DownloadWork(QObject):
             answer = Ended(model)
         except RigpanelError as error:
             answer = Ended(model, problem=str(error))
+        except Exception as error:
+            log.exception("a download failed unexpectedly")
+            answer = Ended(model, problem=f"The download failed unexpectedly: {error!r}.")
         else:
             answer = Ended(model, path=str(path))
         _tell(self.ended, answer)

@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from rigpanel.fit.result import Fit
 from rigpanel.library.gguf_header import GgufHeader
 from rigpanel.ui.panes.load.laid_over import Ground
 from rigpanel.ui.panes.load.outside import DryRun
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,9 @@ class FitWork(QObject):
             fit = replace(fit, host_free_mib=ground.host_free_mib)
         except RigpanelError as error:
             fit = str(error)
+        except Exception as error:
+            log.exception("a fit failed unexpectedly")
+            fit = f"Where it would go could not be reckoned: {error!r}."
         with _while_it_is_there():
             self.reckoned.emit(FitAnswer(question, fit))
 
@@ -147,6 +153,9 @@ class FitWork(QObject):
             advice = Advice(question, best)
         except RigpanelError as error:
             advice = str(error)
+        except Exception as error:
+            log.exception("a recommendation failed unexpectedly")
+            advice = f"No advice could be had: {error!r}."
         with _while_it_is_there():
             self.advised.emit(advice)
 
@@ -156,6 +165,9 @@ class FitWork(QObject):
             answer = dry_run(settings)
         except RigpanelError as error:
             answer = str(error)
+        except Exception as error:
+            log.exception("a dry run failed unexpectedly")
+            answer = f"The dry run failed unexpectedly: {error!r}."
         with _while_it_is_there():
             self.measured.emit(DryRunAnswer(settings, answer))
 

@@ -9,11 +9,8 @@ from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
-    QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListView,
-    QWidget,
 )
 
 from rigpanel.library.discovery import Found, ModelFile
@@ -22,25 +19,25 @@ from rigpanel.settings import LIBRARY_FOLDERS, SettingsError, SettingsStore
 from rigpanel.ui.panes.load.laid_over import Ground
 from rigpanel.ui.panes.load.library_list import MODEL, ModelDelegate, ModelRows
 from rigpanel.ui.panes.load.library_work import Glanced, LibraryWork, Places
+from rigpanel.ui.panes.load.page import ENTER, Page
 from rigpanel.ui.theme import Theme
-from rigpanel.ui.widgets import CLOSE, button, column, label, named, shrinkable
+from rigpanel.ui.widgets import button, label, named
 
 MOST_NAMED = 3
 """So many unreadable places are named below the list, the others in the tooltip."""
 
 
-class LibraryPage(QWidget):
+class LibraryPage(Page):
     """What is there is looked for while the page is shown; nothing runs while it is not."""
 
     chosen = Signal(str)
     """Path of the model that a person chose."""
-    close_requested = Signal()
     download_requested = Signal()
 
     def __init__(
         self, settings: SettingsStore, places: Places, cache: Path | None, theme: Theme
     ) -> None:
-        super().__init__()
+        super().__init__("Models here", "Back to the loader (Esc)")
         self._settings = settings
         self._n_ctx = 0
         self._ground: Ground | None = None
@@ -55,16 +52,7 @@ class LibraryPage(QWidget):
         self._work.glanced.connect(self._take_glanced)
 
     def _build(self) -> None:
-        rows = column(margins=(16, 10, 8, 12), spacing=8)
-        self.setLayout(rows)
-        head = QHBoxLayout()
-        head.addWidget(shrinkable(named(QLabel("Models here"), "title")), 1)
-        close = button(CLOSE, "fold", "Back to the loader (Esc)")
-        close.setAccessibleName("Back to the loader")
-        close.setFixedSize(28, 28)
-        close.clicked.connect(self.close_requested)
-        head.addWidget(close)
-        rows.addLayout(head)
+        rows = self.column
         self.filter = QLineEdit(placeholderText="Filter by name, quantization or source")
         self.filter.setAccessibleName("Filter the models")
         self.filter.setClearButtonEnabled(True)
@@ -119,12 +107,10 @@ class LibraryPage(QWidget):
         self._work.stop()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Go back on Esc; the arrows go through the list from the filter, too."""
-        if event.key() == Qt.Key.Key_Escape:
-            self.close_requested.emit()
-        elif event.key() in {Qt.Key.Key_Down, Qt.Key.Key_Up} and self.filter.hasFocus():
+        """Go through the list with the arrows, from the filter too; choose with Enter."""
+        if event.key() in {Qt.Key.Key_Down, Qt.Key.Key_Up} and self.filter.hasFocus():
             self._move(1 if event.key() == Qt.Key.Key_Down else -1)
-        elif event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter} and self.list.hasFocus():
+        elif event.key() in ENTER and self.list.hasFocus():
             self._choose_current()
         else:
             super().keyPressEvent(event)
