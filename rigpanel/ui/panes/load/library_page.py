@@ -100,6 +100,7 @@ class LibraryPage(Page):
         self.says.setText("Looking …" if self._found is None else self.says.text())
         self._work.start()
         self.filter.setFocus()
+        self.filter.selectAll()  # another search takes the place of the last
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Look no more."""

@@ -120,7 +120,8 @@ class MemoryBar(QWidget):
         facts, theme, width = self.facts, self._theme, float(self.width())
         total = facts.use.total_mib
         of_all = "" if facts.total_mib is None else f" of {words.gib(facts.total_mib)}"
-        amount = f"{total / 1024:.1f}" if of_all else words.gib(total)
+        small = total < 1024 or not of_all
+        amount = words.file_size(total) if small else f"{total / 1024:.1f}"
         self._line(painter, 0.0, facts.label, f"{amount}{of_all}", theme.text)
         top = LINE_H + GAP
         self._bar(painter, QRectF(0, top, width, BAR_H))
