@@ -2,6 +2,7 @@
 """The loader's picture: it follows the settings, says what is missing, and can be dragged."""
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -319,6 +320,32 @@ def test_llama_cpps_own_figures_take_the_place_of_the_formulas(
         loader.pane.form.context.spin.setValue(8192)
         await until(lambda: "being asked" in picture.method.text(), "other settings are asked")
         assert picture.bars[0].facts.use.weights_mib != 20_000
+
+    play_with(loader, qapp, scenario)
+
+
+def test_what_a_dry_run_itself_holds_on_the_cards_moves_nothing(
+    make_loader: MakeLoader, tmp_path: Path, qapp: QApplication, big: Path
+) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(settings: LoadSettings) -> Measured:
+        asked.set()
+        answer.wait(20)
+        return measured(20_000, 19_000)(settings)
+
+    loader = make_loader(tmp_path, outside=Outside(dry_run=slow))
+
+    async def scenario(loader: Loader) -> None:
+        show(loader, real(snapshot(2, memory_used_mib=300.0, processes=())))
+        picture = await picture_of(loader, big)
+        await until(asked.is_set, "llama.cpp is asked")
+        before = picture.bars[1].facts.usable_mib
+        held = (GpuProcess(7, "python3", 400.0),)
+        show(loader, real(snapshot(2, memory_used_mib=700.0, processes=held)))
+        answer.set()
+        await until(lambda: "dry run" in picture.method.text(), "llama.cpp has answered")
+        assert picture.bars[1].facts.usable_mib == before
 
     play_with(loader, qapp, scenario)
 
