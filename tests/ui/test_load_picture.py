@@ -36,6 +36,12 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return llama_70b(tmp_path_factory.mktemp("big") / "llama-70b-q4_k_m.gguf")
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have llama.cpp asked almost at once."""
+    monkeypatch.setattr("rigpanel.ui.panes.load.picture.REST_MS", 50)
+
+
 def real(rig: RigSnapshot) -> RigSnapshot:
     return dataclasses.replace(rig, simulated=False)
 
@@ -320,6 +326,24 @@ def test_llama_cpps_own_figures_take_the_place_of_the_formulas(
         loader.pane.form.context.spin.setValue(8192)
         await until(lambda: "being asked" in picture.method.text(), "other settings are asked")
         assert picture.bars[0].facts.use.weights_mib != 20_000
+
+    play_with(loader, qapp, scenario)
+
+
+def test_settings_that_are_mended_are_asked_about_again(
+    make_loader: MakeLoader, tmp_path: Path, qapp: QApplication, big: Path
+) -> None:
+    loader = make_loader(tmp_path, outside=Outside(dry_run=measured(20_000, 19_000)))
+
+    async def scenario(loader: Loader) -> None:
+        show(loader, real(snapshot(2)))
+        running = loader.pane.form.running
+        running.type_v.setCurrentText("q8_0")
+        picture = await picture_of(loader, big)
+        running.flash.setCurrentText("off")
+        await until_shown(picture, "needs flash attention")
+        running.flash.setCurrentText("auto")
+        await until(lambda: "dry run" in picture.method.text(), "llama.cpp has answered")
 
     play_with(loader, qapp, scenario)
 

@@ -145,7 +145,7 @@ class Picture(QWidget):
         if answer.question is not self._question:
             return  # Another was asked meanwhile.
         if isinstance(answer.fit, str):
-            self._shown = None
+            self._shown = self._asking = None
             self._rest.stop()
             self._show_nothing()
             self._say(answer.fit, "error")
