@@ -62,8 +62,15 @@ class DesktopSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.close()
+        if kind is None:
+            assert self.failures() == ""
+
+    def failures(self) -> str:
+        """Return the logs of panels in which something went wrong that nobody expected."""
+        logs = [log.read_text(errors="replace") for log in self.folder.glob("python*.log")]
+        return "\n".join(log for log in logs if "Traceback" in log or "unexpected" in log)
 
     def close(self) -> None:
         """End everything that was started, the last first."""

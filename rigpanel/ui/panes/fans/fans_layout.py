@@ -32,6 +32,8 @@ from rigpanel.watch.history import CardHistory
 
 SIDE_PX = 292
 CHARTS_PX = 150
+PLOT_MARGIN_PX = 16
+"""What a plot leaves free at its right."""
 TABLE_PX = 440
 HINT = "Drag a point. Double-click adds one, Delete removes it, the arrow keys move it."
 
@@ -189,6 +191,7 @@ class FansLayout:
         self._charts_row.setContentsMargins(0, 0, 0, 0)
         charts.setFixedHeight(CHARTS_PX)
         tools = QHBoxLayout()
+        tools.setContentsMargins(0, 0, PLOT_MARGIN_PX, 0)
         tools.setSpacing(6)
         for part in (self.undo, self.redo):
             tools.addWidget(part)
