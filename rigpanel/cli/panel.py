@@ -35,7 +35,6 @@ BEFORE_QT = (
     "rigpanel.engine.process_engine",
     "rigpanel.engine.sampling",
     "rigpanel.engine.templates",
-    "rigpanel.cooling.preview",
     "rigpanel.cooling.service",
     "rigpanel.rig.simulated_control",
     "rigpanel.chat.presets",

@@ -2,7 +2,7 @@
 """The window: the rig strip on top, the rail at the side, loader, chat and charts side by side."""
 
 import logging
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
@@ -31,7 +31,6 @@ from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.alerts_pane import AlertsPane
 from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
-from rigpanel.ui.panes.fans.fans_pane import FansPane
 from rigpanel.ui.panes.fans.helper_link import HelperLink
 from rigpanel.ui.panes.load.load_pane import LoadPane
 from rigpanel.ui.panes.load.outside import Outside
@@ -44,6 +43,10 @@ from rigpanel.ui.theme import Theme
 from rigpanel.ui.theme_apply import apply_theme, choose_theme
 from rigpanel.ui.widgets import button, column, named
 from rigpanel.ui.window_layout import WindowLayout, read_layout, write_layout
+from rigpanel.watch.tick import Tick
+
+if TYPE_CHECKING:
+    from rigpanel.ui.panes.fans.fans_pane import FansPane
 
 LOADER_FOLDS_BELOW_PX = 1200
 PARTS = ("load", "chat", "monitor")
@@ -97,17 +100,20 @@ class MainWindow(QMainWindow):
         self.load_pane = LoadPane(settings, watch, engine, profiles, self._theme, outside)
         self.chat_pane = ChatPane(engine, watch, self._theme, shelf)
         self.monitor_pane = MonitorPane(watch, engine, settings, self._theme)
-        helper = helper or HelperLink(self)
-        self.fans_pane = FansPane(watch, settings, self.monitor_pane.history, helper, self._theme)
+        self._watch = watch
+        self._helper = helper or HelperLink(self)
+        self._tick: Tick | None = None
+        self._fans_pane: FansPane | None = None
+        self._settings_pane: SettingsPane | None = None
         self.alerts_pane = AlertsPane(settings, watch)
-        self.settings_pane = SettingsPane(settings)
         self.status_line = StatusLine()
         self._restore()
         self._build()
         for receiver in (self.strip, self.banners, self.status_line):
             watch.tick_ready.connect(receiver.take_tick)
         engine.status_changed.connect(self.status_line.take_status)
-        helper.status_ready.connect(self.status_line.take_helper)
+        watch.tick_ready.connect(self._keep_tick)
+        self._helper.status_ready.connect(self.status_line.take_helper)
         self.chat_pane.load_requested.connect(self.load_pane.load)
         self.load_pane.fold_requested.connect(self.toggle_loader)
         self.alerts_pane.settings_requested.connect(self._show_settings)
@@ -118,6 +124,28 @@ class MainWindow(QMainWindow):
         self.show_pane("rig")
         self.chat_pane.focus_composer()
 
+    @property
+    def fans_pane(self) -> "FansPane":
+        """The fan curves, built when they are first wanted: the first frame does without."""
+        if self._fans_pane is None:
+            from rigpanel.ui.panes.fans import fans_pane
+
+            self._fans_pane = fans_pane.FansPane(
+                self._watch, self._settings, self.monitor_pane.history, self._helper, self._theme
+            )
+            self._put_page("fans", self._fans_pane)
+            if self._tick is not None:
+                self._fans_pane.take_tick(self._tick)
+        return self._fans_pane
+
+    @property
+    def settings_pane(self) -> SettingsPane:
+        """Every setting, built when first wanted."""
+        if self._settings_pane is None:
+            self._settings_pane = SettingsPane(self._settings)
+            self._put_page("settings", self._settings_pane)
+        return self._settings_pane
+
     def set_model_path(self, path: str) -> None:
         """Choose the model file of the next load."""
         self.load_pane.set_model_path(path)
@@ -127,7 +155,12 @@ class MainWindow(QMainWindow):
         """Show a page, or one part of the rig page over the whole width."""
         page = name if name in dict(PAGES) else "rig"
         self._alone = name if name in PARTS else None
-        self._pages.setCurrentIndex([key for key, _ in PAGES].index(page))
+        if page == "fans":
+            self._pages.setCurrentWidget(self.fans_pane)
+        elif page == "settings":
+            self._pages.setCurrentWidget(self.settings_pane)
+        else:
+            self._pages.setCurrentIndex([key for key, _ in PAGES].index(page))
         self.rail.show_page(page)
         for part, frame in zip(PARTS, self._frames, strict=True):
             frame.setVisible(self._alone in (None, part))
@@ -207,8 +240,9 @@ class MainWindow(QMainWindow):
         row.addWidget(self._folded_loader())
         row.addWidget(self._splitter, 1)
         self._pages = QStackedWidget()
-        for content in (rig, self.fans_pane, self.alerts_pane, self.settings_pane):
-            self._pages.addWidget(content)
+        built = {"rig": rig, "alerts": self.alerts_pane}
+        for name, _ in PAGES:
+            self._pages.addWidget(built.get(name) or QWidget())
         page = named(QWidget(), "page")
         rows = column(margins=(8, 8, 8, 8), spacing=8)
         page.setLayout(rows)
@@ -317,6 +351,19 @@ class MainWindow(QMainWindow):
         if self._theme_choice == "system":
             self._take_theme()
 
+    def _put_page(self, name: str, pane: QWidget) -> None:
+        """Put a page in the place that was kept for it."""
+        place = [key for key, _ in PAGES].index(name)
+        kept = self._pages.widget(place)
+        if kept is not None:
+            self._pages.removeWidget(kept)
+            kept.deleteLater()
+        self._pages.insertWidget(place, pane)
+
+    @Slot(object)
+    def _keep_tick(self, tick: Tick) -> None:
+        self._tick = tick
+
     def _take_theme(self) -> None:
         theme = choose_theme(self._app, self._theme_choice)
         if theme is self._theme:
@@ -328,6 +375,7 @@ class MainWindow(QMainWindow):
             self.load_pane,
             self.chat_pane,
             self.monitor_pane,
-            self.fans_pane,
         ):
             part.set_theme(self._theme)
+        if self._fans_pane is not None:
+            self._fans_pane.set_theme(self._theme)

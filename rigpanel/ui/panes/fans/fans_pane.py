@@ -72,7 +72,7 @@ class FansPane(QFrame):
         link.status_ready.connect(self._take_status)
         link.answered.connect(self._take_answer)
         link.state_changed.connect(self._show_buttons)
-        watch.tick_ready.connect(self._take_tick)
+        watch.tick_ready.connect(self.take_tick)
         self._show_buttons()
 
     @property
@@ -98,7 +98,8 @@ class FansPane(QFrame):
         self.clock.stop()
 
     @Slot(object)
-    def _take_tick(self, tick: Tick) -> None:
+    def take_tick(self, tick: Tick) -> None:
+        """Show one reading of the rig."""
         self._samples = {sample.uuid: sample for sample in tick.snapshot.cards}
         self.parts.cards.show_cards(tick.snapshot.cards, self._told)
         chosen = self.parts.cards.chosen
