@@ -30,6 +30,7 @@ from rigpanel.errors import RigpanelError
 from rigpanel.fit.profiles import ProfileStore
 from rigpanel.library import header_cache
 from rigpanel.library.download import Hub
+from rigpanel.library.hub_tokens import HubTokens
 from rigpanel.library.places import Place, fetched_dir, folders_in, known_places
 from rigpanel.rig import open_source
 from rigpanel.rig.simulated import SimulatedRig
@@ -245,7 +246,7 @@ def _outside() -> Outside:
 
 
 def _make_hub() -> Hub:
-    return Hub(fetched_dir())
+    return Hub(fetched_dir(), tokens=HubTokens(paths.data_dir() / "hub-tokens.json"))
 
 
 def _places(settings: SettingsStore) -> tuple[Place, ...]:

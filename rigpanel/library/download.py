@@ -4,6 +4,7 @@
 A file has its name only once it is whole and checked; what was interrupted goes on where it was.
 """
 
+import enum
 import hashlib
 import io
 import shutil
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rigpanel.errors import RigpanelError
 from rigpanel.library.gguf_header import shard_place
+from rigpanel.library.hub_tokens import HubTokens, TokenError
 from rigpanel.library.words import size_words
 
 MIB = 1024 * 1024
@@ -56,6 +59,15 @@ class RemoteModel:
         return sum(file.size for file in self.files) / MIB
 
 
+class TokenFrom(enum.Enum):
+    """Where the access token comes from that a server is shown."""
+
+    NOWHERE = "nowhere"
+    KEYRING = "keyring"
+    ENVIRONMENT = "environment"
+    """HF_TOKEN, or huggingface_hub's own login; it goes before the keyring."""
+
+
 Report = Callable[[int, int], None]
 """Called with the bytes that are there and those there will be."""
 
@@ -63,13 +75,16 @@ Report = Callable[[int, int], None]
 class Hub:
     """A server of models; every method waits for it, so not on the main thread.
 
-    `endpoint` and `token` are as HF_ENDPOINT and HF_TOKEN say unless given; files come to
-    `folder`/OWNER/NAME.
+    `endpoint` is as HF_ENDPOINT says unless given, the token as HF_TOKEN says, or else what
+    `tokens` keeps for this server; files come to `folder`/OWNER/NAME.
     """
 
-    def __init__(self, folder: Path, endpoint: str | None = None, token: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, endpoint: str | None = None, tokens: HubTokens | None = None
+    ) -> None:
         try:
             import huggingface_hub
+            import huggingface_hub.constants
             import huggingface_hub.errors
             import huggingface_hub.file_download
             import huggingface_hub.utils
@@ -79,9 +94,46 @@ class Hub:
             ) from error
         self._hub: Any = huggingface_hub
         self._endpoint = endpoint
-        self._token = token
         self._folder = folder
-        self._api = huggingface_hub.HfApi(endpoint=endpoint, token=token)
+        self._tokens = tokens
+        self.token_problem = ""
+        """Why the token that is kept could not be had; empty if it could."""
+        self._find_token()
+
+    @property
+    def server(self) -> str:
+        """Host name of the server, with the port if it has one of its own."""
+        return urlsplit(self._endpoint or str(self._hub.constants.ENDPOINT)).netloc
+
+    @property
+    def token_from(self) -> TokenFrom:
+        """Where the token comes from."""
+        if self._hub.get_token() is not None:
+            return TokenFrom.ENVIRONMENT
+        return TokenFrom.KEYRING if self._token else TokenFrom.NOWHERE
+
+    def keep_token(self, token: str) -> None:
+        """Keep a token for this server in the keyring and use it; raises TokenError."""
+        if self._tokens is None:
+            raise TokenError("There is no place to keep a token in. Set HF_TOKEN.")
+        self._tokens.keep(self.server, token)
+        self._find_token()
+
+    def forget_token(self) -> None:
+        """Take this server's token out of the keyring; raises TokenError."""
+        if self._tokens is not None:
+            self._tokens.forget(self.server)
+        self._find_token()
+
+    def _find_token(self) -> None:
+        self._token: str | None = None
+        self.token_problem = ""
+        if self._tokens is not None and self._hub.get_token() is None:
+            try:
+                self._token = self._tokens.find(self.server)
+            except TokenError as error:  # What is public needs none.
+                self.token_problem = str(error)
+        self._api: Any = self._hub.HfApi(endpoint=self._endpoint, token=self._token)
 
     def search(self, text: str) -> tuple[str, ...]:
         """Return the names of repositories with GGUF files that match, the most used first."""
@@ -202,13 +254,13 @@ class Hub:
             raise
         except errors.GatedRepoError as error:
             raise DownloadError(
-                f"{what}: its makers ask for an agreement first. Accept it on its page, and set a "
-                "token of your account (HF_TOKEN)."
+                f"{what}: its makers ask for an agreement first. Accept it on its page, and "
+                f"{self._token_advice()}"
             ) from error
         except errors.RepositoryNotFoundError as error:
             raise DownloadError(
                 f"{what}: there is no such repository, or it is private. Check the name; for a "
-                "private one set a token (HF_TOKEN)."
+                f"private one {self._token_advice()}"
             ) from error
         except errors.HFValidationError as error:
             raise DownloadError(f"{what}: is no name of a repository (OWNER/NAME).") from error
@@ -218,6 +270,15 @@ class Hub:
             ) from error
         except (RuntimeError, ValueError) as error:
             raise DownloadError(f"{what}: {_short(error)}.") from error
+
+    def _token_advice(self) -> str:
+        if self.token_problem:
+            return f"give your account's access token. {self.token_problem}"
+        return {
+            TokenFrom.NOWHERE: "give your account's access token.",
+            TokenFrom.KEYRING: "see that the access token you keep is of that account.",
+            TokenFrom.ENVIRONMENT: "see that HF_TOKEN is of that account.",
+        }[self.token_from]
 
 
 def _model_name(file: RemoteFile) -> str:

@@ -62,10 +62,31 @@ class DesktopSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            error.add_note(self.seen())
         self.close()
         if kind is None:
             assert self.failures() == ""
+
+    def seen(self) -> str:
+        """Return what there is on the screen and what was logged, for whoever reads a failure."""
+        found = self.run("xdotool", "search", "--onlyvisible", "--name", "").split()
+        shown = {
+            window: self.run("xdotool", "getwindowname", window).strip()
+            + " "
+            + " ".join(self.run("xdotool", "getwindowgeometry", window).split()[2:])
+            for window in found
+        }
+        lines = [f"{window}: {what}" for window, what in shown.items()]
+        lines.append("focus: " + self.run("xdotool", "getwindowfocus").strip())
+        lines.append("tray: " + self.tray_items().strip())
+        for process in self._started:
+            ended = process.poll()
+            lines.append(f"{process.args!r}: {'runs' if ended is None else f'ended ({ended})'}")
+        for log in sorted(self.folder.glob("*.log")):
+            lines += [f"{log.name}: {line}" for line in log.read_text(errors="replace").split("\n")]
+        return "\n".join(lines)
 
     def failures(self) -> str:
         """Return the logs of panels in which something went wrong that nobody expected."""

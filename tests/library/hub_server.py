@@ -26,6 +26,8 @@ class HubServer:
     """Told in the listing in place of the real size."""
     claimed_sha256: str | None = None
     gated: bool = False
+    opens_to: str | None = None
+    """The one token that opens its repository."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     """Method, path and Range of what was asked."""
     tokens: set[str | None] = field(default_factory=set)
@@ -86,7 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.command, path, self.headers.get("Range")))
         self.hub.tokens.add(self.headers.get("Authorization"))
         prefix = f"/{REPO}/resolve/"
-        if self.hub.gated:
+        shown = self.headers.get("Authorization")
+        if self.hub.opens_to is not None and shown != f"Bearer {self.hub.opens_to}":
+            self._send(401, b"", {"X-Error-Code": "RepoNotFound"}, body=body)
+        elif self.hub.gated:
             self._send(403, b"", {"X-Error-Code": "GatedRepo"}, body=body)
         elif path == "/api/models":
             self._json([self.hub.listing()])

@@ -65,9 +65,10 @@ def test_a_repository_s_models_with_their_sizes(server: HubServer, folder: Path)
 
 
 def test_a_model_in_several_files_is_fetched_whole(
-    server: HubServer, folder: Path, data: bytes
+    server: HubServer, folder: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub = Hub(folder, server.endpoint, SECRET)
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    hub = Hub(folder, server.endpoint)
     seen: list[tuple[int, int]] = []
     first = hub.download(hub.models(REPO)[0], lambda done, whole: seen.append((done, whole)))
     assert first.name == "model-Q8_0-00001-of-00002.gguf"
@@ -138,8 +139,11 @@ def test_a_full_disk_is_told_before_anything_is_fetched(
     assert not [path for method, path, _ in server.requests if "/resolve/" in path]
 
 
-def test_what_cannot_be_had_gets_a_sentence(server: HubServer, folder: Path) -> None:
-    hub = Hub(folder, server.endpoint, SECRET)
+def test_what_cannot_be_had_gets_a_sentence(
+    server: HubServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    hub = Hub(folder, server.endpoint)
     with pytest.raises(DownloadError, match="no such repository"):
         hub.models("maker/other")
     with pytest.raises(DownloadError, match="is no name of a repository"):

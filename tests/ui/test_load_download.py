@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Fetching a model in the window: search, quantizations, progress, pause, resume, cancel."""
 
-import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from rigpanel.library.download import Hub
+from rigpanel.library.hub_tokens import HubTokens
 from rigpanel.library.places import OWN, Place
 from rigpanel.ui.panes.load.download_page import DownloadPage
 from rigpanel.ui.panes.load.download_row import DownloadRow
@@ -22,6 +22,11 @@ from tests.ui.loader import Loader, MakeLoader, play_with
 from tests.ui.window_fixtures import until
 
 pytest.importorskip("huggingface_hub")
+pytest.importorskip("keyring")
+
+from tests.fakes.keyring import MemoryKeyring, memory_keyring
+
+SECRET = "-".join(("not", "a", "token"))
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
 
 MIB = 1024 * 1024
@@ -36,13 +41,22 @@ def server(model: Path) -> Iterator[HubServer]:
 
 
 @pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryKeyring]:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with memory_keyring() as kept:
+        yield kept
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "fetched"
 
 
 @pytest.fixture
 def fetching(make_loader: MakeLoader, tmp_path: Path, folder: Path, server: HubServer) -> Loader:
-    make_hub = functools.partial(Hub, folder, server.endpoint)
+    def make_hub() -> Hub:
+        return Hub(folder, server.endpoint, HubTokens(tmp_path / "hub-tokens.json"))
+
     places = (Place(OWN, folder),)
     return make_loader(tmp_path, outside=Outside(places=lambda _: places, make_hub=make_hub))
 
@@ -161,6 +175,54 @@ def test_what_the_server_does_not_have_is_said(fetching: Loader, qapp: QApplicat
         library = loader.pane.pages.library
         assert library is not None
         assert library.isVisible()
+
+    play_with(fetching, qapp, scenario)
+
+
+def test_a_token_is_given_used_and_forgotten(
+    fetching: Loader, qapp: QApplication, server: HubServer, memory: MemoryKeyring
+) -> None:
+    server.opens_to = SECRET
+
+    async def scenario(loader: Loader) -> None:
+        page = await opened(loader)
+        assert await ask(page, REPO) == []
+        assert "give your account's access token" in page.says.text()
+        row = page.token
+        assert row.says.text() == "No access token."
+        row.give.click()
+        QTest.keyClicks(row.text, SECRET)
+        assert SECRET not in row.text.displayText()
+        QTest.keyClick(row.text, Qt.Key.Key_Return)
+        await until(lambda: "keeps an access token for 127.0.0.1" in row.says.text(), "it is kept")
+        assert not row.text.isVisible()
+        assert row.text.text() == ""
+        assert len(await ask(page, REPO)) == 2
+        row.forget.click()
+        await until(lambda: row.says.text() == "No access token.", "it is forgotten")
+        assert memory.kept == {}
+
+    play_with(fetching, qapp, scenario)
+
+
+def test_a_keyring_that_refuses_says_so_and_the_token_stays_in_its_line(
+    fetching: Loader, qapp: QApplication, memory: MemoryKeyring
+) -> None:
+    memory.locked = True
+
+    async def scenario(loader: Loader) -> None:
+        row = (await opened(loader)).token
+        row.give.click()
+        QTest.keyClicks(row.text, SECRET)
+        row.keep.click()
+        await until(row.problem.isVisible, "the refusal is said")
+        assert "Unlock it and try again" in row.problem.text()
+        assert row.text.text() == SECRET
+        QTest.keyClick(row.text, Qt.Key.Key_Escape)
+        assert not row.text.isVisible()
+        page = loader.pane.pages.downloads
+        assert page is not None
+        assert page.isVisible()
 
     play_with(fetching, qapp, scenario)
 

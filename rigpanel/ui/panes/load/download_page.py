@@ -8,19 +8,23 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QListWidget, QListWidgetIt
 from rigpanel.library.download import RemoteModel
 from rigpanel.ui import words
 from rigpanel.ui.panes.load.download_row import DownloadRow
-from rigpanel.ui.panes.load.download_work import DownloadWork, Ended, Listed, Progress
+from rigpanel.ui.panes.load.download_work import (
+    DownloadWork,
+    Ended,
+    Listed,
+    Progress,
+    TokenTold,
+)
 from rigpanel.ui.panes.load.laid_over import Ground
 from rigpanel.ui.panes.load.outside import MakeHub
 from rigpanel.ui.panes.load.page import ENTER, Page
+from rigpanel.ui.panes.load.token_row import TokenRow
 from rigpanel.ui.widgets import button, column, label, named
 
 WHAT = Qt.ItemDataRole.UserRole
 OVERHEAD_MIB = 1024.0
 """What a short conversation takes beside the weights, roughly; the loader reckons it exactly."""
-HINT = (
-    "Paste OWNER/NAME or a page's address, or search for words. Private and gated ones need "
-    "HF_TOKEN in the environment."
-)
+HINT = "Paste OWNER/NAME or a page's address, or search for words."
 
 
 def by_size(size_mib: float, ground: Ground | None) -> str:
@@ -53,6 +57,10 @@ class DownloadPage(Page):
         self._work.listed.connect(self._take_listed)
         self._work.progressed.connect(self._take_progress)
         self._work.ended.connect(self._take_end)
+        self._work.token_told.connect(self._take_token)
+        self.token.keep_requested.connect(self._work.keep_token)
+        self.token.forget_requested.connect(self._work.forget_token)
+        self._work.tell_token()
 
     def _build(self) -> None:
         rows = self.column
@@ -74,6 +82,8 @@ class DownloadPage(Page):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(self._choose)
         rows.addWidget(self.list, 1)
+        self.token = TokenRow()
+        rows.addWidget(self.token)
         self._rows = column(spacing=6)
         rows.addLayout(self._rows)
 
@@ -150,6 +160,10 @@ class DownloadPage(Page):
         row.deleteLater()
         if not row.fetched:
             self._work.forget(model)
+
+    @Slot(object)
+    def _take_token(self, told: TokenTold) -> None:
+        self.token.take(told)
 
     @Slot(object)
     def _take_progress(self, progress: Progress) -> None:

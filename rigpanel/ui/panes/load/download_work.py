@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
 from rigpanel.errors import RigpanelError
-from rigpanel.library.download import DownloadCancelledError, Hub, RemoteModel
+from rigpanel.library.download import DownloadCancelledError, Hub, RemoteModel, TokenFrom
 from rigpanel.ui.panes.load.outside import MakeHub
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,15 @@ class Ended:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenTold:
+    """Where the access token comes from, for which server, and what went wrong with it."""
+
+    token_from: TokenFrom = TokenFrom.NOWHERE
+    server: str = ""
+    problem: str = ""
+
+
 def repository_in(text: str) -> str:
     """Return the OWNER/NAME in what was typed or pasted; empty where it is words to search for."""
     text = text.strip()
@@ -69,6 +78,8 @@ class DownloadWork(QObject):
     """A Progress."""
     ended = Signal(object)
     """An Ended."""
+    token_told = Signal(object)
+    """A TokenTold."""
 
     def __init__(self, make_hub: MakeHub, parent: QObject) -> None:
         super().__init__(parent)
@@ -98,6 +109,18 @@ class DownloadWork(QObject):
         if self._hub is not None:
             self._do(self._hub.forget, model)
 
+    def tell_token(self) -> None:
+        """Tell where the access token comes from."""
+        self._do(self._with_token, lambda _hub: None)
+
+    def keep_token(self, token: str) -> None:
+        """Keep an access token for the server, and use it from now on."""
+        self._do(self._with_token, lambda hub: hub.keep_token(token))
+
+    def forget_token(self) -> None:
+        """Forget the access token that is kept for the server."""
+        self._do(self._with_token, Hub.forget_token)
+
     @staticmethod
     def _do(work: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=work, args=arguments, name="download", daemon=True).start()
@@ -123,6 +146,22 @@ class DownloadWork(QObject):
             answer = Listed(repo=repo, problem=f"The server could not be asked: {error!r}.")
         if number == self._asked:
             _tell(self.listed, answer)
+
+    def _with_token(self, change: Callable[[Hub], None]) -> None:
+        try:
+            hub = self._server()
+        except RigpanelError as error:
+            _tell(self.token_told, TokenTold(problem=str(error)))
+            return
+        problem = ""
+        try:
+            change(hub)
+        except RigpanelError as error:
+            problem = str(error)
+        except Exception as error:
+            log.exception("the keyring could not be used")
+            problem = f"The keyring could not be used: {type(error).__name__}."
+        _tell(self.token_told, TokenTold(hub.token_from, hub.server, problem or hub.token_problem))
 
     def _fetch(self, model: RemoteModel, stop: threading.Event) -> None:
         told_s = 0.0

@@ -7,6 +7,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
+from rigpanel import paths
 from rigpanel.ui.widgets import button, local_files
 
 
@@ -38,7 +39,7 @@ class FileField(QWidget):
     def path(self) -> Path | None:
         """The file, whether or not there is one by that name; None while the line is empty."""
         text = self.line.text().strip()
-        return Path(text).expanduser() if text else None
+        return paths.expanded(text) if text else None
 
     def set_path(self, path: Path | None) -> None:
         """Put a file in the line."""

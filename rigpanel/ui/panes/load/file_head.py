@@ -6,6 +6,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
+from rigpanel import paths
 from rigpanel.library.gguf_header import GgufHeader
 from rigpanel.ui import words
 from rigpanel.ui.widgets import button, column, label
@@ -58,7 +59,7 @@ class FileHead(QWidget):
     @property
     def chosen(self) -> Path:
         """The file, whether or not there is one by that name."""
-        return Path(self.path.text().strip()).expanduser()
+        return paths.expanded(self.path.text().strip())
 
     @Slot()
     def choose(self) -> None:
