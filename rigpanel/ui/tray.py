@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The tray icon: the hottest card's temperature, a summary, and the way back to the window."""
 
-from PySide6.QtCore import QObject, QRectF, Qt, QTimer, Signal, Slot
-from PySide6.QtDBus import QDBusConnection, QDBusServiceWatcher
+from PySide6.QtCore import QObject, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QColor, QFont, QFontMetrics, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
 from rigpanel.engine.messages import EngineState, EngineStatus
 from rigpanel.rig.readings import GpuSample, Missing
+from rigpanel.ui.tray_host import TrayHost
 from rigpanel.watch.tick import Tick
 
 SIZES_PX = (22, 24, 32, 48, 64)
 CALM, ALARM, UNKNOWN = "#2b3240", "#d1242f", "#5b6472"
 LARGEST_SIGN, MARGIN = 0.68, 0.1
-LOOK_AGAIN_MS = 2000
-WATCHER = "org.kde.StatusNotifierWatcher"
 
 
 class Tray(QObject):
@@ -35,19 +33,11 @@ class Tray(QObject):
         self._picture = draw_icon(*self._badge)
         self._tooltip = "rigpanel"
         self._engine = "No model is loaded"
-        # WORKAROUND: an icon made before the tray's host never registers, and Qt has no signal for
-        # a host that comes later (seen with Qt 6.12): look again, and make the icon anew.
-        self._look_again = QTimer(self)
-        self._look_again.setInterval(LOOK_AGAIN_MS)
-        self._look_again.timeout.connect(self._follow_host)
-        self._watcher = QDBusServiceWatcher(
-            WATCHER,
-            QDBusConnection.sessionBus(),
-            QDBusServiceWatcher.WatchModeFlag.WatchForOwnerChange,
-            self,
-        )
-        self._watcher.serviceOwnerChanged.connect(self._follow_host)
-        self._make()
+        # WORKAROUND: an icon made before the tray's host never registers (seen with Qt 6.12), so
+        # one is made when the host is there, and anew for every host.
+        self._host = TrayHost(self)
+        self._host.changed.connect(self._follow_host)
+        self._host.look()
 
     @property
     def available(self) -> bool:
@@ -66,15 +56,17 @@ class Tray(QObject):
 
     def close(self) -> None:
         """Take the icon away for good."""
-        self._look_again.stop()
+        self._host.close()
         self._drop()
         self._menu.deleteLater()
 
-    @Slot()
-    def _follow_host(self) -> None:
+    @Slot(bool)
+    def _follow_host(self, there: bool) -> None:
         """Make the icon when a tray comes, drop it when the tray goes."""
-        if QSystemTrayIcon.isSystemTrayAvailable() != self.available:
+        self._drop()
+        if there:
             self._make()
+        self.available_changed.emit(there)
 
     @Slot(object)
     def take_tick(self, tick: Tick) -> None:
@@ -118,18 +110,12 @@ class Tray(QObject):
         return action
 
     def _make(self) -> None:
-        self._drop()
-        if QSystemTrayIcon.isSystemTrayAvailable():
-            self._icon = QSystemTrayIcon(self)
-            self._icon.setContextMenu(self._menu)
-            self._icon.activated.connect(self._activated)
-            self._icon.setIcon(self._picture)
-            self._icon.setToolTip(self._tooltip)
-            self._icon.show()
-            self._look_again.stop()
-        else:
-            self._look_again.start()
-        self.available_changed.emit(self.available)
+        self._icon = QSystemTrayIcon(self)
+        self._icon.setContextMenu(self._menu)
+        self._icon.activated.connect(self._activated)
+        self._icon.setIcon(self._picture)
+        self._icon.setToolTip(self._tooltip)
+        self._icon.show()
 
     def _drop(self) -> None:
         if self._icon is not None:

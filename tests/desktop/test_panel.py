@@ -60,7 +60,7 @@ def shown(desktop: DesktopSession) -> list[dict[str, str]]:
     return desktop.notifications()
 
 
-def close(desktop: DesktopSession, over: Callable[[], bool]) -> None:
+def close(desktop: DesktopSession, over: Callable[[], bool], patience_s: float = 30.0) -> None:
     """Close the window as a person does, and once more if that went unheard."""
 
     def closed() -> bool:
@@ -68,7 +68,7 @@ def close(desktop: DesktopSession, over: Callable[[], bool]) -> None:
             desktop.close_window()
         return over()
 
-    wait_for("the window to close", closed, 30.0)
+    wait_for("the window to close", closed, patience_s)
 
 
 def quit_by_signal(panel: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
@@ -148,6 +148,21 @@ def test_the_icon_follows_the_tray(tmp_path: Path) -> None:
         desktop.start_tray()
         wait_for("the tray icon", lambda: "StatusNotifierItem" in desktop.tray_items())
         quit_by_signal(panel, signal.SIGTERM)
+
+
+def test_a_tray_that_hangs_does_not_hold_the_panel_up(tmp_path: Path) -> None:
+    with DesktopSession(tmp_path / "desktop", tray=False) as desktop:
+        tray = desktop.start_tray()
+        hung = {tray.pid, *children_of(tray.pid)}
+        for process in hung:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            panel = start(desktop, "--demo")
+            close(desktop, lambda: panel.poll() is not None, 15.0)
+            assert panel.returncode == 0
+        finally:
+            for process in hung:
+                os.kill(process, signal.SIGCONT)
 
 
 def test_an_alert_that_nobody_watches_any_more_is_taken_back(
