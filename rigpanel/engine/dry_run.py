@@ -2,6 +2,7 @@
 """Asks llama.cpp, in a process of its own, what a load would take; nothing is allocated."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rigpanel.codec import from_plain, to_plain
+from rigpanel.engine.endings import lost_a_server, no_answer, silent
 from rigpanel.engine.messages import EngineError
+from rigpanel.engine.rpc_peer import who_is_gone
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.fit.measured import Measured
 
@@ -36,9 +39,10 @@ def dry_runs(
     """
     # Shares are given in the order of the cards on the bus, as NVML and this panel list them.
     environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, "GGML_NO_BACKTRACE": "1"}
+    servers = tuple({server: None for settings in asked for server in settings.rpc_servers})
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "rigpanel.engine.llama.dry_run"],
+            [sys.executable, "-m", "rigpanel.engine.llama.dry_run", str(math.ceil(timeout_s) + 1)],
             input="".join(json.dumps(to_plain(settings)) + "\n" for settings in asked),
             capture_output=True,
             text=True,
@@ -49,12 +53,16 @@ def dry_runs(
             env=environment,
         )
     except subprocess.TimeoutExpired as error:
-        raise EngineError(f"llama.cpp did not answer within {timeout_s:.0f} s.") from error
+        late = f"llama.cpp did not answer within {timeout_s:.0f} s."
+        gone = who_is_gone(servers)
+        raise EngineError(f"{late} {silent(gone)}" if gone else late) from error
     except OSError as error:
         raise EngineError(f"The dry run could not be started: {error.strerror}.") from error
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if len(lines) != len(asked):
-        raise EngineError(f"llama.cpp ended (status {done.returncode}): {_last_line(done.stderr)}")
+        said = done.stderr.splitlines()
+        gone = who_is_gone(servers) if lost_a_server(said) else ()
+        raise EngineError(no_answer(done.returncode, said, gone, servers))
     return [_answer(json.loads(line)) for line in lines]
 
 
@@ -62,7 +70,3 @@ def _answer(answer: dict[str, Any]) -> Measured | EngineError:
     if "error" in answer:
         return EngineError(answer["error"])
     return from_plain(Measured, answer["measured"])
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2] or "it said nothing."

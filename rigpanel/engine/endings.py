@@ -26,33 +26,72 @@ def how_it_ended(
     code: int | None,
     lines: Sequence[str],
     gone_servers: Sequence[str] = (),
+    servers: Sequence[str] = (),
     *,
     loading: bool = False,
 ) -> str:
-    """Say how a process ended: its status, its last lines, RPC servers that answer no more."""
-    then = NOT_LOADED if loading else RELOAD
+    """Say how a process ended: its status, its last lines, which of its RPC servers is to blame.
+
+    Of `servers`, all it had, `gone_servers` do not answer any more.
+    """
     text = "\n".join(lines)
-    if refused := _HANDSHAKE.search(text):
-        version = _VERSION.search(text)
-        told = f" (it speaks version {version[1]} of the protocol)" if version else ""
-        return (
-            f"RPC server {refused[1]} is of another llama.cpp than this one{told}. Bring both "
-            "machines to the same version."
-        )
+    if other := _another_version(text):
+        return other
     if lost_a_server(lines):
-        who = (
-            f"RPC server {', '.join(gone_servers)} does not answer any more"
-            if gone_servers
-            else "an RPC server broke off the connection"
-        )
+        who = _who_left(gone_servers, servers)
         return f"The engine ended because {who}. Start it again there, and load the model again."
+    then = NOT_LOADED if loading else RELOAD
     return f"The engine {_status(code)}.{_reason(code, text)}{_last_words(lines)} {then}"
 
 
-def how_it_hung(verdict: str, gone_servers: Sequence[str] = (), *, loading: bool = False) -> str:
-    """Say that a process was ended because it `verdict`, and which RPC servers answer no more."""
-    who = f" RPC server {', '.join(gone_servers)} does not answer." if gone_servers else ""
-    return f"The engine {verdict}, so it was ended.{who} {NOT_LOADED if loading else RELOAD}"
+def no_answer(
+    code: int | None,
+    lines: Sequence[str],
+    gone_servers: Sequence[str] = (),
+    servers: Sequence[str] = (),
+) -> str:
+    """Say why a process in which llama.cpp was only asked something ended without an answer."""
+    text = "\n".join(lines)
+    if other := _another_version(text):
+        return other
+    if lost_a_server(lines):
+        who = _who_left(gone_servers, servers)
+        return f"llama.cpp ended because {who}. Look there, then ask again."
+    return f"llama.cpp {_status(code)}.{_reason(code, text)}{_last_words(lines)}"
+
+
+def _another_version(text: str) -> str:
+    refused = _HANDSHAKE.search(text)
+    if refused is None:
+        return ""
+    version = _VERSION.search(text)
+    told = f" (it speaks version {version[1]} of the protocol)" if version else ""
+    return (
+        f"RPC server {refused[1]} is of another llama.cpp than this one{told}. Bring both "
+        "machines to the same version."
+    )
+
+
+def _who_left(gone_servers: Sequence[str], servers: Sequence[str]) -> str:
+    if gone_servers:
+        return f"RPC server {', '.join(gone_servers)} does not answer any more"
+    one = "RPC server" if len(servers) == 1 else "one of the RPC servers"
+    return f"{one} {', '.join(servers)} broke off the connection or answered nonsense"
+
+
+def how_it_hung(verdict: str, silent_servers: Sequence[str] = (), *, loading: bool = False) -> str:
+    """Say that a process was ended because it `verdict`, and which RPC servers do not answer."""
+    if silent_servers:
+        return f"The engine {verdict}, so it was ended. {silent(silent_servers)} Then load again."
+    return f"The engine {verdict}, so it was ended. {NOT_LOADED if loading else RELOAD}"
+
+
+def silent(servers: Sequence[str]) -> str:
+    """Say that RPC servers do not answer, what that may mean, and what to do."""
+    return (
+        f"RPC server {', '.join(servers)} does not answer: it is off, cannot be reached, or works "
+        "for another panel. See that it runs and is free."
+    )
 
 
 def does_not_end(pid: int) -> str:

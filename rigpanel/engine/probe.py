@@ -5,9 +5,10 @@ import asyncio
 
 from rigpanel.engine.child import Child
 from rigpanel.engine.devices import Device
-from rigpanel.engine.endings import how_it_ended
+from rigpanel.engine.endings import lost_a_server, no_answer, silent
 from rigpanel.engine.events import DevicesListed, ListDevices, Quit
 from rigpanel.engine.messages import EngineError
+from rigpanel.engine.rpc_peer import who_is_gone
 
 LIMIT_S = 30.0
 """For starting llama.cpp and greeting the servers; a driver that hangs takes longer."""
@@ -18,28 +19,35 @@ async def list_devices(rpc_servers: tuple[str, ...]) -> tuple[Device, ...]:
     """Return this machine's devices and those of `rpc_servers`; raises EngineError."""
     child = await Child.start()
     answer: DevicesListed | None = None
-    in_time = True
+    in_time = False
     try:
         child.post(ListDevices(0, rpc_servers))
         answer = await asyncio.wait_for(_answer(child), LIMIT_S)
+        in_time = True
         child.post(Quit())
     except TimeoutError:
-        in_time = False
+        pass
     finally:
         if not in_time:
             child.kill()
         await child.ends(GOODBYE_S)  # One that a driver holds is left to its end.
         child.close()
     if not in_time:
-        raise EngineError(
-            f"llama.cpp did not list its devices within {LIMIT_S:.0f} s. Does the driver still "
-            "answer (nvidia-smi)?"
-        )
+        raise EngineError(await _why_late(rpc_servers))
     if answer is None:
-        raise EngineError(how_it_ended(child.process.returncode, list(child.lines)))
+        lines = list(child.lines)
+        gone = await asyncio.to_thread(who_is_gone, rpc_servers) if lost_a_server(lines) else ()
+        raise EngineError(no_answer(child.process.returncode, lines, gone, rpc_servers))
     if answer.problem:
         raise EngineError(answer.problem)
     return answer.devices
+
+
+async def _why_late(rpc_servers: tuple[str, ...]) -> str:
+    late = f"llama.cpp did not list its devices within {LIMIT_S:.0f} s."
+    if servers := await asyncio.to_thread(who_is_gone, rpc_servers):
+        return f"{late} {silent(servers)}"
+    return f"{late} Does the driver still answer (nvidia-smi)?"
 
 
 async def _answer(child: Child) -> DevicesListed | None:

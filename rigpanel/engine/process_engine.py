@@ -21,6 +21,8 @@ QUIT_S = 4.0
 """How long the engine may take to end by itself; together with KILL_S, 5 s."""
 LOOK_S = 0.5
 """How often the watchdog looks."""
+ASKING_S = 0.02
+"""How often a load that waits for the devices to be listed looks whether it was cancelled."""
 BUSY = {EngineState.LOADING, EngineState.GENERATING}
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,10 @@ class ProcessEngine(WorkerEngine):
         self._expected_end = False
         self._asking = asyncio.Lock()
         """Held while a process asks for the devices."""
+        self._probe: asyncio.Task[tuple[Device, ...]] | None = None
+        """The last such asking."""
+        self._meets = False
+        """Whether the process was told of RPC servers."""
         self._lent: tuple[Device, ...] = ()
         """Devices of the RPC servers that the process has met, as they were then."""
         self._parting: asyncio.Task[bool] | None = None
@@ -58,28 +64,37 @@ class ProcessEngine(WorkerEngine):
             await asyncio.wait({self._loading})
         async with self._asking:
             held = {device.address for device in self._lent}
-            found = await list_devices(tuple(s for s in rpc_servers if s not in held))
+            asked = tuple(server for server in rpc_servers if server not in held)
+            self._probe = asyncio.create_task(list_devices(asked))
+            try:
+                found = await self._probe
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                raise EngineError("The engine was stopped.") from None
         return in_order_of_servers((*found, *self._lent), rpc_servers)
 
     async def _start(self, settings: LoadSettings, /) -> None:
-        if settings.rpc_servers:
-            async with self._asking:  # A server answers one at a time.
-                pass
-        if self._child is not None and self._lent:
+        while settings.rpc_servers and self._asking.locked():
+            await asyncio.sleep(ASKING_S)  # A server answers one at a time.
+            self._refuse_when_cancelled()
+        if self._child is not None and self._meets:
             self._let_go_of_servers(self._child)
         await self._parted()
         if self._child is None:
             self._expected_end, self._verdict = False, None
             self._child = await Child.start()
             self._reading = asyncio.create_task(self._read(self._child))
-        self._watchdog.job_begins(time.monotonic())
+        self._meets = bool(settings.rpc_servers)
+        self._watchdog.job_begins(time.monotonic(), meets_servers=self._meets)
 
     def _let_go_of_servers(self, child: Child) -> None:
         """End a process that has met RPC servers: its connections may be dead, its names others.
 
         They answer one client at a time, so one that has nothing loaded would only be in the way.
         """
-        self._child, self._lent = None, ()
+        self._child, self._lent, self._meets = None, (), False
         child.post(Quit())
         self._parting = asyncio.create_task(child.ends(QUIT_S))
 
@@ -108,16 +123,16 @@ class ProcessEngine(WorkerEngine):
             while (event := await self._next_event(child)) is not None:
                 self._hear(event)
                 failed = isinstance(event, Failed) and self._status.state is EngineState.EMPTY
-                if failed and self._lent and self._child is child:
+                if failed and self._meets and self._child is child:
                     self._let_go_of_servers(child)
         finally:
             watching.cancel()
         child.close()
-        gone = await child.ends(QUIT_S)
+        ended = await child.ends(QUIT_S)
         if self._child is not child:
             return
-        problem = None if self._expected_end else await self._problem(child, gone=gone)
-        self._child, self._lent = None, ()
+        problem = None if self._expected_end else await self._problem(child, ended=ended)
+        self._child, self._lent, self._meets = None, (), False
         if problem is None:
             self._ended(None)
         elif self._verdict is not None and self._load_was_cancelled():
@@ -137,6 +152,7 @@ class ProcessEngine(WorkerEngine):
         try:
             if isinstance(event, DevicesListed):
                 self._lent = tuple(d for d in event.devices if d.kind is DeviceKind.RPC)
+                self._watchdog.servers_met()
             elif not isinstance(event, Alive):
                 self._take(event)
         except Exception:
@@ -153,17 +169,18 @@ class ProcessEngine(WorkerEngine):
     def _load_was_cancelled(self) -> bool:
         return self._status.state is EngineState.LOADING and self._cancelled_job >= self._job
 
-    async def _problem(self, child: Child, *, gone: bool) -> str:
-        if not gone:
+    async def _problem(self, child: Child, *, ended: bool) -> str:
+        if not ended:
             return does_not_end(child.process.pid)
         lines = list(child.lines)
         loading = self._status.state is EngineState.LOADING
-        silent: tuple[str, ...] = ()
-        if self._settings is not None and (self._verdict or lost_a_server(lines)):
-            silent = await asyncio.to_thread(who_is_gone, self._settings.rpc_servers)
+        servers = () if self._settings is None else self._settings.rpc_servers
+        gone: tuple[str, ...] = ()
+        if self._verdict or lost_a_server(lines):
+            gone = await asyncio.to_thread(who_is_gone, servers)
         if self._verdict is not None:
-            return how_it_hung(self._verdict, silent, loading=loading)
-        return how_it_ended(child.process.returncode, lines, silent, loading=loading)
+            return how_it_hung(self._verdict, gone, loading=loading)
+        return how_it_ended(child.process.returncode, lines, gone, servers, loading=loading)
 
     async def unload(self) -> None:
         """End the process, so that all of its memory is certain to be free."""
@@ -174,6 +191,9 @@ class ProcessEngine(WorkerEngine):
 
     async def stop(self) -> None:
         """End the process within 5 s; raises EngineError when even killing does not end it."""
+        if self._probe is not None:
+            self._probe.cancel()  # It may wait for a server, and a load for it.
+        self.cancel()
         async with self._lifecycle:
             await self._parted()
             child, reading = self._child, self._reading
@@ -187,7 +207,8 @@ class ProcessEngine(WorkerEngine):
             if reading.done():
                 return
             reading.cancel()  # It waits for the process, or for RPC servers that do not answer.
-            self._child, self._reading, self._lent = None, None, ()
+            self._child, self._reading = None, None
+            self._lent, self._meets = (), False
             problem = None if gone else does_not_end(child.process.pid)
             self._ended(problem, tuple(child.lines) if problem else ())
             if problem is not None:

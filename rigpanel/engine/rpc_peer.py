@@ -2,6 +2,7 @@
 """Finds out whether an RPC server answers: llama.cpp ends its process over one that does not."""
 
 import socket
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -45,8 +46,7 @@ def greet(server: str) -> None:
         raise EngineError(f"RPC server {server}: no machine of that name is found.") from error
     try:
         with socket.create_connection((str(where[0]), port), CONNECT_S) as connection:
-            connection.settimeout(ANSWER_S)
-            answer = _ask(connection)
+            answer = _ask(connection, time.monotonic() + ANSWER_S)
     except TimeoutError as error:
         raise EngineError(
             f"RPC server {server} does not answer. Is it switched on and reachable? One that is in "
@@ -63,21 +63,31 @@ def greet(server: str) -> None:
         )
 
 
-def _ask(connection: socket.socket) -> bytes:
-    """Say hello and return what follows the answer's length; empty where there is no sound one."""
+def _ask(connection: socket.socket, end_s: float) -> bytes:
+    """Say hello and return what follows the answer's length; empty where there is no sound one.
+
+    Raises TimeoutError where it has not come by `end_s` of the monotonic clock.
+    """
     try:
         connection.sendall(_HELLO)
-        length = int.from_bytes(_exactly(connection, 8), "little")
-        return _exactly(connection, length) if length <= _LONGEST_ANSWER else b""
+        length = int.from_bytes(_exactly(connection, 8, end_s), "little")
+        return _exactly(connection, length, end_s) if length <= _LONGEST_ANSWER else b""
     except (ConnectionResetError, BrokenPipeError):
         return b""
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int, end_s: float) -> bytes:
     found = b""
-    while len(found) < size and (piece := connection.recv(size - len(found))):
+    while len(found) < size:
+        left_s = end_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        connection.settimeout(left_s)
+        piece = connection.recv(size - len(found))
+        if not piece:
+            return b""
         found += piece
-    return found if len(found) == size else b""
+    return found
 
 
 def who_is_gone(servers: Sequence[str]) -> tuple[str, ...]:

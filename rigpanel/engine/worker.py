@@ -127,13 +127,11 @@ class EngineWorker:
             self._unload()
             check_shards(expanded(command.settings.model))
             cancelled = self._cancel_check(command.job)
-            if command.settings.rpc_servers:
-                try:
-                    devices.register(command.settings.rpc_servers, cancelled)
-                finally:  # Those before one that does not answer are taken all the same.
+            with devices.meeting(command.settings.rpc_servers, cancelled):
+                if command.settings.rpc_servers:
                     self._emit(DevicesListed(devices.listed()))
-            self._on_cpu = devices.only_the_processor(command.settings)
-            self._session = Session(command.settings, self._progress(), cancelled)
+                self._on_cpu = devices.only_the_processor(command.settings)
+                self._session = Session(command.settings, self._progress(), cancelled)
             self._emit(ModelLoaded(self._session.model))
         elif isinstance(command, Chat):
             self._chat(command)
@@ -145,10 +143,10 @@ class EngineWorker:
 
     def _list_devices(self, command: ListDevices) -> DevicesListed:
         try:
-            devices.register(command.rpc_servers)
+            with devices.meeting(command.rpc_servers):
+                return DevicesListed(devices.listed())
         except EngineError as error:
             return DevicesListed((), str(error))
-        return DevicesListed(devices.listed())
 
     def _interrupt(self) -> None:
         session = self._session

@@ -2,11 +2,9 @@
 """Models split over devices that two real RPC servers lend, and servers that are none."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.library.demo_model import DemoShape, write_demo_model
+from tests.engine.answering import answering, silent
 from tests.engine.driving import ask, quiet, reply, run
 from tests.engine.lenders import Lender, lending
 
@@ -239,11 +238,6 @@ def http(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
 
 
-def silent(connection: socket.socket) -> None:
-    while connection.recv(64):
-        pass
-
-
 def of_another_version(connection: socket.socket) -> None:
     connection.recv(64)
     connection.sendall((28).to_bytes(8, "little") + bytes([99, 1, 2]) + bytes(25))
@@ -252,27 +246,6 @@ def of_another_version(connection: socket.socket) -> None:
 
 def that_closes(connection: socket.socket) -> None:
     del connection
-
-
-@contextlib.contextmanager
-def answering(how: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Have something on a port that answers everybody so."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with connection, contextlib.suppress(OSError):
-                        how(connection)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
 
 
 @pytest.mark.parametrize(

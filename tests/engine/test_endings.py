@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from rigpanel.engine.endings import how_it_ended, how_it_hung, lost_a_server
+from rigpanel.engine.endings import how_it_ended, how_it_hung, lost_a_server, no_answer
 
 ABORT = "/build/llama.cpp/ggml/src/ggml-rpc/ggml-rpc.cpp:354: "
 
@@ -37,7 +37,12 @@ def test_a_lost_server_is_named_where_it_is_known() -> None:
     assert "because RPC server a:1, b:2 does not answer any more" in how_it_ended(
         -6, lines, ("a:1", "b:2")
     )
-    assert "because an RPC server broke off the connection" in how_it_ended(-6, lines)
+    assert "because RPC server a:1 broke off the connection or answered nonsense" in how_it_ended(
+        -6, lines, (), ("a:1",)
+    )
+    assert "because one of the RPC servers a:1, b:2 broke off" in how_it_ended(
+        -6, lines, (), ("a:1", "b:2")
+    )
     assert not lost_a_server(["all is well"])
 
 
@@ -47,6 +52,19 @@ def test_a_hang_says_what_is_to_be_done() -> None:
         "to go on."
     )
     assert how_it_hung("hung", ("a:1",), loading=True) == (
-        "The engine hung, so it was ended. RPC server a:1 does not answer. Nothing is loaded. "
-        "Fetch the file again, or try other settings."
+        "The engine hung, so it was ended. RPC server a:1 does not answer: it is off, cannot be "
+        "reached, or works for another panel. See that it runs and is free. Then load again."
+    )
+
+
+def test_a_question_without_an_answer_says_why() -> None:
+    lost = ["Remote RPC server crashed or returned malformed response"]
+    assert no_answer(-6, lost, ("a:1",), ("a:1", "b:2")) == (
+        "llama.cpp ended because RPC server a:1 does not answer any more. Look there, then ask "
+        "again."
+    )
+    other = ["RPC server version mismatch: 2.0.0", "RPC handshake failed for a:1"]
+    assert "RPC server a:1 is of another llama.cpp" in no_answer(-6, other)
+    assert no_answer(-6, ["x.cpp:1: GGML_ASSERT(y) failed"]) == (
+        "llama.cpp was ended by SIGABRT. Its last words: x.cpp:1: GGML_ASSERT(y) failed."
     )

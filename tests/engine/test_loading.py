@@ -146,7 +146,7 @@ def test_a_cache_type_that_does_not_divide_the_heads_is_told_before_the_weights_
 def test_a_build_without_rpc_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "rpc_function", lambda *_: None)
     for needs_it in (
-        lambda: devices.register(("127.0.0.1:50052",)),
+        lambda: devices.meeting(("127.0.0.1:50052",)).__enter__(),
         lambda: devices.lender("127.0.0.1:50052", 1),
     ):
         with pytest.raises(EngineError, match="built without RPC"):

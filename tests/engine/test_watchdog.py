@@ -41,6 +41,21 @@ def test_a_cancel_that_is_not_obeyed_ends_it_and_the_next_job_begins_anew() -> N
     assert not watch(dog, 21, 45)
 
 
+def test_a_server_that_is_met_has_less_time_than_one_that_works() -> None:
+    dog = Watchdog(hang_limit_s=300, meet_limit_s=30)
+    dog.job_begins(0.0, meets_servers=True)
+    assert not watch(dog, 1, 100)  # The process starts; it has said nothing yet.
+    dog.hear(100.0, idle_s=29.0)
+    assert dog.verdict(101.0) is None
+    dog.hear(102.0, idle_s=31.0)
+    assert dog.verdict(103.0) == "showed no sign of life for 31 s"
+    dog.servers_met()
+    assert dog.verdict(104.0) is None
+    dog.job_begins(105.0)
+    dog.hear(106.0, idle_s=31.0)
+    assert dog.verdict(107.0) is None
+
+
 def test_our_own_sleep_is_not_held_against_the_engine() -> None:
     dog = Watchdog(hang_limit_s=30, cancel_limit_s=10)
     dog.job_begins(0.0)

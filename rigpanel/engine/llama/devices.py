@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """llama.cpp's devices: listed, chosen by name, and joined by those of RPC servers."""
 
+import contextlib
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rigpanel.engine.checks import check_devices
@@ -20,31 +21,42 @@ _WITHOUT_RPC = (
     "(./packaging/run does)."
 )
 
-_servers: list[str] = []
-"""Those registered in this process: llama.cpp has one registry, and never forgets a server."""
+_servers: dict[str, Any] = {}
+"""Registry of each server met in this process: llama.cpp never forgets one."""
 
 
-def register(servers: tuple[str, ...], cancelled: Callable[[], bool] = lambda: False) -> None:
-    """Make the devices of RPC servers known to llama.cpp; raises EngineError naming the server.
+@contextlib.contextmanager
+def meeting(
+    servers: tuple[str, ...], cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Make the devices of RPC servers known to llama.cpp, and stay connected to them meanwhile.
 
-    A server that says hello and then turns out to be of another version ends the process: that is
-    llama.cpp's way, and told by whoever watches the process.
+    Else it connects anew for each question, and a server answers one client at a time: another
+    that came between would hold a load up. Raises EngineError naming the server. A server that says
+    hello and then turns out to be of another version ends the process: that is llama.cpp's way,
+    and told by whoever watches the process.
     """
-    new = [server for server in dict.fromkeys(servers) if server not in _servers]
-    if not new:
-        return
     add = rpc_function("ggml_backend_rpc_add_server", ctypes.c_void_p, ctypes.c_char_p)
-    if add is None:
+    if servers and add is None:
         raise EngineError(_WITHOUT_RPC)
-    for server in new:
-        if cancelled():
-            raise LoadCancelledError("The load was cancelled.")
-        greet(server)
-        registry = add(server.encode())
-        if not registry:
-            raise EngineError(f"RPC server {server} lends no device. See what it says over there.")
-        ggml.ggml_backend_register(registry)
-        _servers.append(server)
+    with contextlib.ExitStack() as connections:
+        for server in dict.fromkeys(servers):
+            if cancelled():
+                raise LoadCancelledError("The load was cancelled.")
+            greet(server)
+            if server not in _servers:
+                _servers[server] = _known(add(server.encode()), server)
+            device = ggml.ggml_backend_reg_dev_get(_servers[server], 0)
+            connections.callback(ggml.ggml_backend_free, ggml.ggml_backend_dev_init(device, None))
+        yield
+
+
+def _known(registry: Any, server: str) -> Any:
+    """Return the registry of a server's devices once llama.cpp lists them."""
+    if not registry:
+        raise EngineError(f"RPC server {server} lends no device. See what it says over there.")
+    ggml.ggml_backend_register(registry)
+    return registry
 
 
 def _pointers() -> list[Any]:

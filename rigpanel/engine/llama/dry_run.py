@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ import llama_cpp
 
 from rigpanel.codec import from_plain, to_plain
 from rigpanel.engine.checks import check
-from rigpanel.engine.llama.devices import chosen, register
+from rigpanel.engine.llama.devices import chosen, meeting
 from rigpanel.engine.llama.ggml import ggml
 from rigpanel.engine.llama.loading import make_context, model_params
 from rigpanel.engine.llama.runtime import llama_log, prepare
@@ -114,7 +115,11 @@ def measure(settings: LoadSettings, header: GgufHeader) -> Measured:
     """Return what llama.cpp would allocate; raises EngineError where it refuses the load."""
     check(settings, header, int(llama_cpp.llama_max_devices()))
     log = _Log()
-    register(settings.rpc_servers)
+    with meeting(settings.rpc_servers):
+        return _sized(settings, header, log)
+
+
+def _sized(settings: LoadSettings, header: GgufHeader, log: _Log) -> Measured:
     array, used = chosen(settings)
     params = model_params(settings, header, array)
     params.no_alloc, params.load_mode = True, 0
@@ -172,7 +177,12 @@ def _measured(
 
 
 def main() -> None:
-    """Answer each line of load settings with a line of sizes, or of an error; all JSON."""
+    """Answer each line of load settings with a line of sizes, or of an error; all JSON.
+
+    Ends after as many seconds as its argument says: where whoever asked has died, nobody else ends
+    a process that waits for an RPC server.
+    """
+    signal.alarm(int(sys.argv[1]))
     for line in sys.stdin:
         settings = from_plain(LoadSettings, json.loads(line))
         try:

@@ -36,6 +36,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "ggml_backend_dev_count": (_SIZE, []),
     "ggml_backend_dev_get": (_POINTER, [_SIZE]),
     "ggml_backend_dev_get_props": (None, [_POINTER, ctypes.POINTER(DeviceProps)]),
+    "ggml_backend_dev_init": (_POINTER, [_POINTER, ctypes.c_char_p]),
+    "ggml_backend_free": (None, [_POINTER]),
     "ggml_backend_dev_name": (ctypes.c_char_p, [_POINTER]),
     "ggml_backend_buft_is_host": (ctypes.c_bool, [_POINTER]),
     "ggml_backend_buft_get_device": (_POINTER, [_POINTER]),

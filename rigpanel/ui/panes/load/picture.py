@@ -39,6 +39,7 @@ HUNDRED = 100
 NOTHING_FITS = (
     "No settings make it fit: choose a smaller model or quantization, or free memory first."
 )
+ASKED = "llama.cpp is being asked …"
 
 
 class Picture(QWidget):
@@ -137,7 +138,11 @@ class Picture(QWidget):
 
     def show_loaded(self, model: LoadedModel | None) -> None:
         """Put what was really allocated beside the estimate; None takes it away."""
+        if model is not self._loaded and self._measured and isinstance(self._measured[1], str):
+            self._measured = None  # What llama.cpp could not tell before it may tell now.
         self._loaded = model
+        if self._shown is not None:
+            self._ask_llama(*self._shown)
         self._show()
 
     @Slot(object)
@@ -158,7 +163,7 @@ class Picture(QWidget):
         key = _key(question, fit)
         known = self._measured is not None and self._measured[0] == key
         asked = self._asking is not None and self._asking[0] == key
-        can = self._work.can_measure and not _why_formula(question, fit)
+        can = self._work.can_measure and not _why_formula(question, fit) and not self._busy(fit)
         if can and not known and not asked:
             self._asking = (key, fit.settings)
             self._rest.start()
@@ -239,7 +244,9 @@ class Picture(QWidget):
         if not self._work.can_measure:
             return fit, "Estimated by formula."
         if self._measured is None or self._measured[0] != _key(question, fit):
-            return fit, "Estimated by formula; llama.cpp is being asked …"
+            busy = self._busy(fit)
+            why = f"RPC server {busy} works for the model in memory." if busy else ASKED
+            return fit, f"Estimated by formula; {why}"
         measured = self._measured[1]
         if isinstance(measured, str):
             return fit, f"Estimated by formula. {measured}"
@@ -247,6 +254,11 @@ class Picture(QWidget):
         if better is None:
             return fit, NOT_SEEN
         return better, "As llama.cpp itself reckons it (dry run)."
+
+    def _busy(self, fit: Fit) -> str:
+        """Return the RPC servers that the model in memory uses: they answer nobody else."""
+        held = () if self._loaded is None else self._loaded.settings.rpc_servers
+        return ", ".join(server for server in fit.settings.rpc_servers if server in held)
 
     def _show_bars(self, fit: Fit, ground: Ground) -> None:
         spots = ground.spots
