@@ -392,6 +392,39 @@ def test_a_dry_run_that_fails_leaves_the_formula_with_a_word(
     play_with(loader, qapp, scenario)
 
 
+def test_a_server_that_works_for_the_model_in_memory_is_not_asked_until_it_is_free(
+    make_loader: MakeLoader, tmp_path: Path, qapp: QApplication, model: Path
+) -> None:
+    server = "10.0.0.7:50052"
+    asked: list[LoadSettings] = []
+
+    def answer(settings: LoadSettings) -> Measured:
+        asked.append(settings)
+        lent = MeasuredUse("RPC0", server, MIB, 0, 0, 4, output=True)
+        host = MeasuredUse("", "", MIB, 0, 0, 0, output=False)
+        return Measured((lent, host), settings.n_ctx, flash_attn=True)
+
+    loader = make_loader(tmp_path, outside=Outside(dry_run=answer))
+    loader.engine.listing = (Device("RPC0", "lent", DeviceKind.RPC, 9000.0, 12000.0, server),)
+
+    async def scenario(loader: Loader) -> None:
+        loader.pane.form.devices.set_servers((server,))
+        show(loader, real(snapshot(0)))
+        picture = await picture_of(loader, model)
+        await until(lambda: "dry run" in picture.method.text(), "llama.cpp has answered")
+        loader.pane.load()
+        loader.engine.progress.put_nowait(1.0)
+        await until(lambda: loader.engine.status.model is not None, "it is loaded")
+        before = len(asked)
+        loader.pane.form.context.spin.setValue(512)
+        await until(lambda: f"{server} works for" in picture.method.text(), "it is said why not")
+        loader.bridge.unload()
+        await until(lambda: "dry run" in picture.method.text(), "llama.cpp has answered")
+        assert len(asked) == before + 1
+
+    play_with(loader, qapp, scenario)
+
+
 def test_on_the_processor_llama_cpp_itself_is_asked(
     make_loader: MakeLoader, tmp_path: Path, qapp: QApplication, model: Path
 ) -> None:
