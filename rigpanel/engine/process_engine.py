@@ -46,6 +46,8 @@ class ProcessEngine(WorkerEngine):
         """Held while a process asks for the devices."""
         self._probe: asyncio.Task[tuple[Device, ...]] | None = None
         """The last such asking."""
+        self._listings = 0
+        """How many callers wait for the devices."""
         self._meets = False
         """Whether the process was told of RPC servers."""
         self._lent: tuple[Device, ...] = ()
@@ -62,21 +64,28 @@ class ProcessEngine(WorkerEngine):
         """List the devices from a process that ends with the answer; see Engine."""
         if rpc_servers and self._loading is not None:  # It may be greeting the same servers.
             await asyncio.wait({self._loading})
-        async with self._asking:
-            held = {device.address for device in self._lent}
-            asked = tuple(server for server in rpc_servers if server not in held)
-            self._probe = asyncio.create_task(list_devices(asked))
-            try:
-                found = await self._probe
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                raise EngineError("The engine was stopped.") from None
+        self._listings += 1
+        try:
+            async with self._asking:
+                return await self._list_devices(rpc_servers)
+        finally:
+            self._listings -= 1
+
+    async def _list_devices(self, rpc_servers: tuple[str, ...]) -> tuple[Device, ...]:
+        held = {device.address for device in self._lent}
+        asked = tuple(server for server in rpc_servers if server not in held)
+        self._probe = asyncio.create_task(list_devices(asked))
+        try:
+            found = await self._probe
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise EngineError("The engine was stopped.") from None
         return in_order_of_servers((*found, *self._lent), rpc_servers)
 
     async def _start(self, settings: LoadSettings, /) -> None:
-        while settings.rpc_servers and self._asking.locked():
+        while settings.rpc_servers and self._listings:
             await asyncio.sleep(ASKING_S)  # A server answers one at a time.
             self._refuse_when_cancelled()
         if self._child is not None and self._meets:

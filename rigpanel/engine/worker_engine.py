@@ -72,7 +72,7 @@ class WorkerEngine(Engine):
     ) -> LoadedModel:
         """Load a model; see Engine."""
         self._refuse_when_busy()
-        self._loading = asyncio.get_running_loop().create_future()
+        loading = self._loading = asyncio.get_running_loop().create_future()
         self._on_progress = on_progress
         self._settings = settings
         self._job += 1
@@ -84,11 +84,12 @@ class WorkerEngine(Engine):
                 self._refuse_when_cancelled()
                 self._post(Load(self._job, settings))
                 posted = True
-            return await self._loading
+            return await loading
         except asyncio.CancelledError:
             self.cancel()
             raise
         finally:
+            loading.cancel()  # Whoever waits for its end has it, where it never began too.
             self._loading = self._on_progress = None
             if not posted and self._status.state is EngineState.LOADING:
                 self._set(EngineStatus(EngineState.EMPTY))

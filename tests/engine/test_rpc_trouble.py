@@ -245,6 +245,21 @@ def test_a_load_that_waits_for_a_listing_can_be_cancelled(model: Path) -> None:
     run(ProcessEngine, work)
 
 
+def test_a_listing_that_waits_for_a_load_goes_on_when_that_is_cancelled_before_it_began(
+    model: Path, lender: Lender
+) -> None:
+    async def work(engine: ProcessEngine) -> None:
+        load = asyncio.create_task(engine.load(over(model, lender.address), quiet))
+        asking = asyncio.create_task(engine.devices((lender.address,)))
+        await asyncio.sleep(0)
+        engine.cancel()
+        with pytest.raises(LoadCancelledError):
+            await load
+        assert await asyncio.wait_for(asking, 30)
+
+    run(ProcessEngine, work)
+
+
 def test_quitting_does_not_wait_for_a_listing(model: Path) -> None:
     async def work(engine: ProcessEngine) -> None:
         with answering(silent) as address:
