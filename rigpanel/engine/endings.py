@@ -34,14 +34,9 @@ def how_it_ended(
 
     Of `servers`, all it had, `gone_servers` do not answer any more.
     """
-    text = "\n".join(lines)
-    if other := _another_version(text):
-        return other
-    if lost_a_server(lines):
-        who = _who_left(gone_servers, servers)
-        return f"The engine ended because {who}. Start it again there, and load the model again."
     then = NOT_LOADED if loading else RELOAD
-    return f"The engine {_status(code)}.{_reason(code, text)}{_last_words(lines)} {then}"
+    by_server = "Start it again there, and load the model again."
+    return _end("The engine", code, lines, _who_left(gone_servers, servers), (by_server, then))
 
 
 def no_answer(
@@ -51,13 +46,20 @@ def no_answer(
     servers: Sequence[str] = (),
 ) -> str:
     """Say why a process in which llama.cpp was only asked something ended without an answer."""
+    by_server = "Look there, then ask again."
+    return _end("llama.cpp", code, lines, _who_left(gone_servers, servers), (by_server, ""))
+
+
+def _end(
+    what: str, code: int | None, lines: Sequence[str], who: str, advice: tuple[str, str]
+) -> str:
+    """Return the sentences; the first advice is for an end that a server brought about."""
     text = "\n".join(lines)
     if other := _another_version(text):
         return other
     if lost_a_server(lines):
-        who = _who_left(gone_servers, servers)
-        return f"llama.cpp ended because {who}. Look there, then ask again."
-    return f"llama.cpp {_status(code)}.{_reason(code, text)}{_last_words(lines)}"
+        return f"{what} ended because {who}. {advice[0]}"
+    return f"{what} {_status(code)}.{_reason(code, text)}{_last_words(lines)} {advice[1]}".rstrip()
 
 
 def _another_version(text: str) -> str:

@@ -72,7 +72,8 @@ class WorkerEngine(Engine):
     ) -> LoadedModel:
         """Load a model; see Engine."""
         self._refuse_when_busy()
-        loading = self._loading = asyncio.get_running_loop().create_future()
+        loading: asyncio.Future[LoadedModel] = asyncio.get_running_loop().create_future()
+        self._loading = loading
         self._on_progress = on_progress
         self._settings = settings
         self._job += 1

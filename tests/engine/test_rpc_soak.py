@@ -25,7 +25,19 @@ ROUND_S = 60.0
 
 async def one_round(engine: ProcessEngine, settings: LoadSettings, end: str) -> None:
     """Load, reply, and end it in this way, wherever that comes."""
+    if end == "dry run":
+        assert await asyncio.to_thread(dry_run, replace(settings, split_mode=SplitMode.LAYER))
+        return
+    try:
+        await load_and_reply(engine, settings, end)
+    except LoadCancelledError:
+        assert end == "cancel load"
+    except EngineDiedError:
+        if not end.startswith("kill"):
+            raise
 
+
+async def load_and_reply(engine: ProcessEngine, settings: LoadSettings, end: str) -> None:
     def interfere(*, loading: bool) -> None:
         what, _, where = end.partition(" ")
         if where == ("load" if loading else "reply") and engine.pid is not None:
@@ -34,22 +46,13 @@ async def one_round(engine: ProcessEngine, settings: LoadSettings, end: str) -> 
             else:
                 os.kill(engine.pid, random.choice(SIGNALS))  # noqa: S311
 
-    if end == "dry run":
-        assert await asyncio.to_thread(dry_run, replace(settings, split_mode=SplitMode.LAYER))
+    await engine.load(settings, lambda part: interfere(loading=True) if part > 0 else None)
+    if end == "unload":
+        await engine.unload()
         return
-    try:
-        await engine.load(settings, lambda part: interfere(loading=True) if part > 0 else None)
-        if end == "unload":
-            await engine.unload()
-            return
-        async for event in engine.chat(ask("hello", max_tokens=20, ignore_eos=True)):
-            if isinstance(event, TextGenerated):
-                interfere(loading=False)
-    except LoadCancelledError:
-        assert end == "cancel load"
-    except EngineDiedError:
-        if not end.startswith("kill"):
-            raise
+    async for event in engine.chat(ask("hello", max_tokens=20, ignore_eos=True)):
+        if isinstance(event, TextGenerated):
+            interfere(loading=False)
 
 
 @pytest.mark.soak
@@ -63,7 +66,7 @@ def test_lenders_outlive_three_hundred_loads(model: Path, slow_model: Path) -> N
             for _ in range(ROUNDS):
                 end = random.choice(ENDS)  # noqa: S311
                 settings = LoadSettings(
-                    slow_model if "load" in end else model,
+                    slow_model if end.endswith(" load") else model,
                     n_ctx=512,
                     threads=1,
                     rpc_servers=servers,
