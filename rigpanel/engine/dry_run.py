@@ -11,6 +11,7 @@ from typing import Any
 
 from rigpanel.codec import from_plain, to_plain
 from rigpanel.engine.endings import lost_a_server, no_answer, silent
+from rigpanel.engine.environment import prepare_environment
 from rigpanel.engine.messages import EngineError
 from rigpanel.engine.rpc_peer import who_is_gone
 from rigpanel.fit.load_settings import LoadSettings
@@ -37,8 +38,8 @@ def dry_runs(
 
     Raises EngineError where it ends or does not answer.
     """
-    # Shares are given in the order of the cards on the bus, as NVML and this panel list them.
-    environment = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ, "GGML_NO_BACKTRACE": "1"}
+    environment = dict(os.environ)
+    prepare_environment(environment)
     servers = tuple({server: None for settings in asked for server in settings.rpc_servers})
     try:
         done = subprocess.run(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rigpanel.engine.environment import prepare_environment
 from rigpanel.engine.events import Alive, Event, Quit, decode, encode
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="rigpanel-engine")
     parser.add_argument("--fd", type=int, required=True)
     connection = socket.socket(fileno=parser.parse_args().fd)
-    os.environ["GGML_NO_BACKTRACE"] = "1"
-    # The cards in their order on the bus, in which NVML lists them and shares are given.
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    prepare_environment(os.environ)
     from rigpanel.engine.worker import EngineWorker
 
     sending = threading.Lock()

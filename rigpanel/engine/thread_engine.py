@@ -7,6 +7,7 @@ import itertools
 import os
 
 from rigpanel.engine.devices import Device
+from rigpanel.engine.environment import prepare_environment
 from rigpanel.engine.events import Command, DevicesListed, Event, ListDevices, Unload, Unloaded
 from rigpanel.engine.messages import EngineError, EngineState
 from rigpanel.engine.worker import EngineWorker
@@ -76,9 +77,7 @@ class ThreadEngine(WorkerEngine):
     async def _begin(self) -> None:
         if self._worker is not None:
             return
-        os.environ["GGML_NO_BACKTRACE"] = "1"
-        # The cards in their order on the bus, in which NVML lists them and shares are given.
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        prepare_environment(os.environ)
         loop = asyncio.get_running_loop()
 
         def emit(event: Event) -> None:
