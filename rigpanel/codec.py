@@ -4,6 +4,7 @@
 import dataclasses
 import enum
 import functools
+import math
 import types
 import typing
 from collections.abc import Callable
@@ -13,15 +14,22 @@ from typing import Any, TypeAlias, TypeVar, cast
 T = TypeVar("T")
 Reader: TypeAlias = Callable[[Any], Any]
 
+_NOT_FINITE = ("inf", "-inf", "nan")
+
 
 def to_plain(value: Any) -> Any:
-    """Return a dataclass (with tuples, enums, paths and dataclasses in it) as JSON can hold it."""
+    """Return a dataclass (with tuples, enums, paths and dataclasses in it) as JSON can hold it.
+
+    JSON has no infinity (a logit bias may be one): such numbers become words.
+    """
     if dataclasses.is_dataclass(value):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [to_plain(item) for item in value]
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return str(value) if isinstance(value, Path) else value
 
 
@@ -79,6 +87,8 @@ def _reader_of_plain(kind: Any) -> Reader:
 
     def read(value: Any) -> Any:
         if taken is not None and type(value) not in taken:
+            if kind is float and value in _NOT_FINITE:
+                return float(value)
             raise TypeError(f"{value!r} is not of {kind}")
         return float(value) if kind is float else value
 

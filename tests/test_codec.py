@@ -2,6 +2,7 @@
 """What is kept or sent as JSON comes back as it was, also from another version."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +43,12 @@ def test_load_settings_come_back_whole() -> None:
 @pytest.mark.parametrize("value", [Read(12.5), Read(Missing.GPU_LOST, "a"), Read(0.0)])
 def test_a_missing_reading_stays_missing(value: Read) -> None:
     assert there_and_back(value) == value
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_what_json_has_no_number_for_comes_back_and_is_json(value: float) -> None:
+    text = json.dumps(to_plain(Read(value)), allow_nan=False)
+    assert from_plain(Read, json.loads(text)) == Read(value)
 
 
 def test_another_versions_fields_do_no_harm() -> None:
