@@ -36,6 +36,13 @@ _NOTES = (
             "those its replies may get worse. RoPE scaling helps."
         ),
     ),
+    (
+        re.compile(r"Meta\(.*\) model buffer size"),
+        (
+            "Split mode tensor: llama.cpp tells the memory of the device with the largest share "
+            "only; that of the others is reckoned from their shares."
+        ),
+    ),
 )
 
 

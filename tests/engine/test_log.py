@@ -35,6 +35,8 @@ def test_a_tensor_split_is_told_for_each_device_by_its_share() -> None:
         DeviceUse("CUDA0", 6.0, 0.0, 2.0),
         DeviceUse("CUDA1", 2.0, 0.0, 2.0),
     )
+    (note,) = log.notes()  # What is reckoned is not passed off as told.
+    assert "that of the others is reckoned" in note
     log.begin_load()
     assert log.devices() == ()
 
