@@ -179,9 +179,8 @@ class EngineWorker:
         try:
             for event in self._session.chat(command.request, self._cancel_check(command.job)):
                 text.take(event)
-        except EngineError:
+        finally:
             text.flush()
-            raise
 
     def _unload(self) -> None:
         if self._session is not None:

@@ -23,15 +23,11 @@ from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.thread_engine import ThreadEngine
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.library.demo_model import DemoShape, write_demo_model
-from tests.engine.driving import ask, reply, run
+from tests.engine.driving import ask, quiet, reply, run
 from tests.engine.made_models import (
     model_that_says,
     model_with_template,
 )
-
-
-def quiet(_: float) -> None:
-    """Take progress that nobody asks for."""
 
 
 def exactly(model: Path, **changes: Any) -> LoadSettings:
