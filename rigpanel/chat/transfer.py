@@ -41,13 +41,20 @@ def to_markdown(conversation: Conversation) -> str:
         parts.append(f"## {_SPEAKERS.get(message.role, message.role)}{model}")
         if message.reasoning.strip():
             thought = message.reasoning.strip().splitlines()
-            parts.append("\n".join(["> *Thought:*", ">", *(f"> {line}" for line in thought)]))
+            title = f"> *Thought{_counted(message.record)}:*"
+            parts.append("\n".join([title, ">", *(f"> {line}" for line in thought)]))
         if message.text.strip():
             parts.append(message.text.strip("\n"))
         note = message.note or ("" if message.finished else "Cut off here.")
         if note:
             parts.append(f"*{note}*")
     return "\n\n".join(parts) + "\n"
+
+
+def _counted(record: ReplyRecord | None) -> str:
+    if record is None or not record.stats.n_reasoning:
+        return ""
+    return f" ({record.stats.n_reasoning} of {record.stats.n_gen} tokens)"
 
 
 def to_json(conversation: Conversation) -> str:

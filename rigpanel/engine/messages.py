@@ -128,7 +128,8 @@ class Sampling:
     ignore_eos: bool = False
     logit_bias: tuple[TokenBias, ...] = ()
     grammar: str = ""
-    """GBNF; empty is off. Not together with `json_schema`."""
+    """GBNF; empty is off. Not together with `json_schema`. Where the prompt begins the thinking it
+    holds from the end of the thoughts on."""
     json_schema: str = ""
     """A JSON schema as text, turned into a grammar; empty is off."""
     stop: tuple[str, ...] = ()
@@ -178,7 +179,7 @@ class TextGenerated:
     n_gen: int
     """Tokens generated so far in this reply."""
     reasoning: bool = False
-    """Whether the piece is part of what the model thinks (`<think>`) before it answers."""
+    """Whether the piece is part of what the model thinks before it answers."""
 
 
 class FinishReason(enum.Enum):

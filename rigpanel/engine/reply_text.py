@@ -13,11 +13,11 @@ Pieces = list[tuple[str, bool]]
 class ReplyText:
     """The text of one reply; its work per token does not grow with the reply."""
 
-    def __init__(self, stops: tuple[str, ...], *, thinking: bool = False) -> None:
-        """`thinking` says that the prompt's end has begun the reasoning."""
+    def __init__(self, stops: tuple[str, ...], prompt: str = "") -> None:
+        """`prompt` is the text the reply goes on from; its end may have begun the reasoning."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stops = StopStrings(stops)
-        self._splitter = ReasoningSplitter(opened=thinking)
+        self._splitter = ReasoningSplitter(prompt)
 
     def feed(self, data: bytes) -> Pieces:
         """Take a token's bytes; returns what can be shown."""

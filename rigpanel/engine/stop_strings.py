@@ -10,7 +10,6 @@ class StopStrings:
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
-        self._longest = max(map(len, stops), default=0)
         self._held = ""
         self.found = False
         """Whether the text has ended; what comes after is passed over."""
@@ -27,7 +26,7 @@ class StopStrings:
             self.found = True
             self._held = ""
             return text[: min(ends)[1]]
-        shown = len(text) - self._may_begin(text)
+        shown = len(text) - may_begin(text, self._stops)
         self._held = text[shown:]
         return text[:shown]
 
@@ -36,10 +35,12 @@ class StopStrings:
         held, self._held = self._held, ""
         return held
 
-    def _may_begin(self, text: str) -> int:
-        """Return how many characters at the end of the text are the beginning of a stop string."""
-        for length in range(min(self._longest - 1, len(text)), 0, -1):
-            end = text[-length:]
-            if any(stop.startswith(end) for stop in self._stops):
-                return length
-        return 0
+
+def may_begin(text: str, strings: tuple[str, ...]) -> int:
+    """Return how many characters at the end of a text may yet become one of the strings."""
+    longest = max(map(len, strings), default=0)
+    for length in range(min(longest - 1, len(text)), 0, -1):
+        end = text[-length:]
+        if any(string.startswith(end) for string in strings):
+            return length
+    return 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What goes out comes in again; what comes from anywhere harms nothing."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def test_an_exported_conversation_is_imported_whole(store: ConversationStore) ->
     store.add(number, reply.parent, "assistant", "Another branch.").result(LIMIT_S)
     store.choose(number, reply.id)
     text = store.export_json(number).result(LIMIT_S)
+    assert json.loads(text, parse_constant=pytest.fail)  # Other programs know no `-Infinity`.
     info = store.import_json(text).result(LIMIT_S)
     before, after = opened(store, number), opened(store, info.id)
     assert info.id != number
@@ -65,6 +67,17 @@ def test_the_branch_shown_is_exported_for_people(store: ConversationStore) -> No
         "## System\n\nBe short.\n\n## You\n\nHow warm?\n\n## Assistant (Llama 8B)\n\n"
         "> *Thought:*\n>\n> The user\n> asks.\n\n85 °C.\n\n*Cut off here.*\n"
     )
+
+
+def test_thoughts_are_counted_apart_in_what_people_read(store: ConversationStore) -> None:
+    conversation = begun(store, "How warm?")
+    reply = store.add(
+        conversation.info.id, conversation.leaf, "assistant", "", finished=False
+    ).result(LIMIT_S)
+    store.append(reply.id, "85 °C.", "Hm.").result(LIMIT_S)
+    store.finish(reply.id, RECORD).result(LIMIT_S)
+    text = store.export_markdown(conversation.info.id).result(LIMIT_S)
+    assert "> *Thought (7 of 40 tokens):*\n>\n> Hm.\n\n85 °C.\n" in text
 
 
 def test_a_long_conversation_goes_in_and_out(store: ConversationStore) -> None:

@@ -20,12 +20,16 @@ NEWLINE = BYTES_FROM + 0x0A
 
 
 def model_that_says(path: Path, text: bytes) -> Path:
-    """Write a model whose greedy reply is `text`, a token a byte, each byte at most once.
+    """Write a model whose greedy reply is `text`, a token a byte, each byte at most once."""
+    return make_it_say(write_demo_model(path), text)
 
-    Its blocks add nothing, so the last token alone decides: the output row of the token that
+
+def make_it_say(path: Path, text: bytes) -> Path:
+    """Have a demo model's greedy reply be `text`, where the prompt ends with a new line.
+
+    Its blocks add nothing then, so the last token alone decides: the output row of the token that
     follows is the embedding of the one before.
     """
-    write_demo_model(path)
     chain = [NEWLINE, *(BYTES_FROM + value for value in text), END]
     assert len(set(chain)) == len(chain)
     tensors = _tensors(path)
@@ -154,21 +158,16 @@ def model_without_template(path: Path) -> Path:
     return model_with_bytes(path, b"tokenizer.chat_template", b"tokenizer.chat_templatX")
 
 
-def model_with_thinking_tokens(path: Path) -> tuple[int, int]:
-    """Write a demo model whose tags of reasoning are control tokens; returns the two tokens."""
-    data = write_demo_model(path).read_bytes()
-    # Two words of as many bytes give their places in the vocabulary to the tags.
-    for word, tag in (("▁inis", "<think>"), ("▁infor", "</think>")):
-        data = data.replace(word.encode(), tag.encode())
-    path.write_bytes(data)
-    reader = gguf.GGUFReader(path, "r+")
-    names = reader.fields["tokenizer.ggml.tokens"].contents()
-    tags = names.index("<think>"), names.index("</think>")
-    types = reader.fields["tokenizer.ggml.token_type"]
-    for token in tags:
-        types.parts[types.data[token]][0] = gguf.TokenType.CONTROL
-    reader.data.flush()
-    return tags
+def model_with_control_tokens(path: Path, *names: str) -> list[int]:
+    """Write a demo model whose last tokens are control tokens of these names; returns them."""
+    shape, count = DemoShape(), len(names)
+    writer: Any = gguf.GGUFWriter(path, "llama")
+    add_tokens, add_types = writer.add_token_list, writer.add_token_types
+    writer.add_token_list = lambda tokens: add_tokens([*tokens[:-count], *names])
+    controls = [gguf.TokenType.CONTROL] * count
+    writer.add_token_types = lambda types: add_types([*types[:-count], *controls])
+    _write(writer, shape)
+    return list(range(shape.n_vocab - count, shape.n_vocab))
 
 
 def model_with_a_state(path: Path) -> Path:

@@ -38,6 +38,8 @@ class ReplyWriter:
         self._cache = cache
         self._vocabulary = vocabulary
         self._text = text
+        self._free = text.thinking
+        """Whether the thoughts that the prompt began go on: a grammar is about the answer."""
         self._watch = watch
         self._cancelled = cancelled
         self._ignore_eos = sampling.ignore_eos
@@ -62,7 +64,7 @@ class ReplyWriter:
             self._cache, self._cancelled, sampler.sample, self._cache.context,
         )  # fmt: skip
         while not cancelled():
-            token = sample(context, -1)
+            token = sample(context, -1, free=self._free)
             pieces, reason = self._take(token, len(cache.tokens))
             for text, reasoning in pieces:
                 yield TextGenerated(text, self._watch.n_gen, reasoning)
@@ -110,7 +112,7 @@ class ReplyWriter:
         run: list[int] = []
         shown: Pieces = []
         for index in range(len(guesses) + 1):
-            token = sampler.sample(self._cache.context, index if guesses else -1)
+            token = sampler.sample(self._cache.context, index if guesses else -1, free=self._free)
             pieces, reason = self._take(token, before + index)
             run.append(token)
             shown += pieces
@@ -129,7 +131,9 @@ class ReplyWriter:
             data = self._vocabulary.written(token)
         was_thinking = text.thinking
         pieces = text.feed(data)
-        if was_thinking or text.thinking:
+        thinking = text.thinking
+        self._free = self._free and thinking
+        if was_thinking or thinking:
             watch.n_reasoning += 1
         if text.ended:
             return pieces, FinishReason.STOP

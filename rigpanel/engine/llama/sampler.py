@@ -61,9 +61,12 @@ class Sampler:
                 llama_cpp.llama_sampler_free(sampler)
         self._chain = self._grammar = None
 
-    def sample(self, context: Any, index: int) -> int:
-        """Return the next token, taken note of; from the output of the batch's token `index`."""
-        if self._grammar is None:
+    def sample(self, context: Any, index: int, *, free: bool = False) -> int:
+        """Return the next token, taken note of; from the output of the batch's token `index`.
+
+        A `free` one is none of the grammar's business.
+        """
+        if self._grammar is None or free:
             return int(llama_cpp.llama_sampler_sample(self._chain, context, index))
         token = self._choose(context, index)
         if not self._allows(token):

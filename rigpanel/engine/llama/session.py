@@ -26,7 +26,6 @@ from rigpanel.engine.messages import (
     ReplyFinished,
     TurnsDropped,
 )
-from rigpanel.engine.reasoning import is_opened_by
 from rigpanel.engine.reply_text import ReplyText
 from rigpanel.engine.sampling import check as check_sampling
 from rigpanel.engine.stopwatch import ReplyStopwatch
@@ -128,7 +127,7 @@ class Session:
             reason = FinishReason.CANCELLED
             if (yield from self._prefill(tokens, n_cached, cancelled)):
                 watch.has_read()
-                text = ReplyText(request.sampling.stop, thinking=is_opened_by(prompt.text))
+                text = ReplyText(request.sampling.stop, prompt.text)
                 writer = ReplyWriter(
                     self._cache, self._vocabulary, request.sampling, text, watch, cancelled
                 )

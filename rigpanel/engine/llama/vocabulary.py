@@ -8,10 +8,9 @@ import llama_cpp
 
 from rigpanel.engine.checks import VOCAB_SLACK
 from rigpanel.engine.messages import EngineError
-from rigpanel.engine.reasoning import CLOSE, OPEN
+from rigpanel.engine.reasoning import CONTROL_TAGS
 
 LONGEST_PIECE = 4096
-_TAGS = {OPEN.encode(), CLOSE.encode()}
 
 
 class Vocabulary:
@@ -53,7 +52,7 @@ class Vocabulary:
 
     def _written(self, token: int) -> bytes:
         rendered = self.rendered(token)
-        return rendered if rendered in _TAGS else self._piece(token, special=False)
+        return rendered if rendered in CONTROL_TAGS else self._piece(token, special=False)
 
     def rendered(self, token: int) -> bytes:
         """Return a token's bytes as a prompt has them, control tokens written out."""

@@ -18,11 +18,12 @@ from rigpanel.engine.messages import (
 from rigpanel.library.demo_model import DemoShape, write_demo_model
 from tests.engine.llama.replying import Reply, reply, session, talk
 from tests.engine.made_models import (
+    make_it_say,
     model_that_draws,
     model_that_says,
     model_with_a_window,
+    model_with_control_tokens,
     model_with_template,
-    model_with_thinking_tokens,
 )
 
 BYTES = {chr(value): 0.0 for value in range(256)}
@@ -185,18 +186,43 @@ def test_thinking_is_told_apart_and_counted(model: Path) -> None:
 
 
 def test_tags_that_are_control_tokens_are_seen_all_the_same(tmp_path: Path) -> None:
-    begin, end = model_with_thinking_tokens(tmp_path / "thinks.gguf")
+    path = tmp_path / "thinks.gguf"
+    begin, end = model_with_control_tokens(path, "<think>", "</think>")
     grammar = f'root ::= <[{begin}]> "warm" <[{end}]> "cool"'
-    with session(tmp_path / "thinks.gguf") as opened:
+    with session(path) as opened:
         said = reply(opened, "hello", grammar=grammar)
         assert (said.thought, said.text) == ("warm", "cool")
 
 
-def test_a_template_may_begin_the_thinking(tmp_path: Path) -> None:
-    model = model_with_template(tmp_path / "opens.gguf", "{{ '<think>\n' }}")
-    with session(model) as opened:
-        said = reply(opened, "hello", grammar='root ::= "warm</think>cool"')
-        assert (said.thought, said.text) == ("warm", "cool")
+def test_channels_are_told_apart_and_counted(tmp_path: Path) -> None:
+    """As gpt-oss has them: all control tokens in the file, and the first end is not the reply's."""
+    path = tmp_path / "channels.gguf"
+    channel, message, start, end, _, _ = model_with_control_tokens(
+        path, "<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>", "<|call|>"
+    )
+    grammar = (
+        f'root ::= <[{channel}]> "analysis" <[{message}]> "warm stone" <[{end}]> '
+        f'<[{start}]> "assistant" <[{channel}]> "final" <[{message}]> "cool water"'
+    )
+    with session(path) as opened:
+        said = reply(opened, "hello", grammar=grammar)
+        assert (said.thought, said.text) == ("warm stone", "cool water")
+        assert said.stats.finish_reason is FinishReason.STOP
+        assert 0 < said.stats.n_reasoning < said.stats.n_gen
+
+
+def test_a_template_may_begin_the_thinking_and_a_grammar_is_about_the_answer(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "opens.gguf"
+    model_with_template(path, "{{ '<think>\n' }}")
+    make_it_say(path, b"a</think>")
+    with session(path) as opened:
+        said = reply(opened, "hello", temperature=0, grammar='root ::= "cool water"')
+        assert (said.thought, said.text) == ("a", "cool water")
+        assert said.stats.n_reasoning == len("a</think>")
+        free = reply(opened, "hello", temperature=0)
+        assert (free.thought, free.text) == ("a", "")
 
 
 def test_a_stop_meant_for_an_earlier_reply_does_no_harm(model: Path) -> None:

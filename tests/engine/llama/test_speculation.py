@@ -14,7 +14,7 @@ from tests.engine.made_models import (
     model_that_says,
     model_with_a_state,
     model_with_a_window,
-    model_with_thinking_tokens,
+    model_with_control_tokens,
 )
 
 EXACT: dict[str, Any] = {"n_ctx": 512, "flash_attn": "off"}
@@ -145,8 +145,8 @@ def test_what_cannot_guess_is_refused(model: Path, changes: dict[str, Any], says
 
 def test_a_draft_of_another_vocabulary_is_refused(model: Path, tmp_path: Path) -> None:
     strange = tmp_path / "strange.gguf"
-    model_with_thinking_tokens(strange)
-    says = r"strange\.gguf cannot guess.*'<think>' and not '▁inis'"
+    model_with_control_tokens(strange, "<think>")
+    says = r"strange\.gguf cannot guess.*'<think>' and not '▁"
     with pytest.raises(EngineError, match=says), session(model, **drafted_by(strange)):
         pass
 
