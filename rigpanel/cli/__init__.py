@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from rigpanel.cli.terminal import harmless
 from rigpanel.errors import RigpanelError, UsageError
 
 COMMANDS = {
@@ -55,7 +56,7 @@ def _run(words: list[str]) -> int:
         status: int = _module(options.command).run(options)
         sys.stdout.flush()
     except RigpanelError as error:
-        line = " ".join(str(error).split("\n"))  # The name of a file may have several.
+        line = harmless(" ".join(str(error).split("\n")))  # A file's name may have several.
         print(f"rigpanel {options.command}: {line}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except OSError as error:

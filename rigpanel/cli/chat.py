@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from rigpanel.cli import INTERRUPTED, chat_options
+from rigpanel.cli.terminal import harmless
 from rigpanel.engine.messages import (
     ChatMessage,
     ChatRequest,
@@ -18,6 +19,7 @@ from rigpanel.engine.messages import (
     EngineState,
     LoadCancelledError,
     LoadedModel,
+    PrefillProgressed,
     ReplyEvent,
     ReplyFinished,
     ReplyStats,
@@ -27,6 +29,7 @@ from rigpanel.engine.messages import (
     WhenFull,
 )
 from rigpanel.engine.process_engine import ProcessEngine
+from rigpanel.engine.sampling import check_text
 from rigpanel.errors import UsageError
 from rigpanel.fit.load_settings import LoadSettings, Speculation
 from rigpanel.library.gguf_header import read_header
@@ -36,6 +39,8 @@ from rigpanel.rig.energy import energy_between
 from rigpanel.rig.readings import Missing, Reading
 from rigpanel.rig.source import RigSource
 
+LONG_PROMPT = 1024
+"""Tokens from which on a person is told how far the prompt has been read."""
 HELP = """/regen           answer the last message anew
 /system [TEXT]   another system prompt, or none
 /clear           begin a new conversation
@@ -51,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """Load the model in an engine process, chat, and end the engine."""
     header = read_header(options.model)
     prompt = _prompt(options)
+    _check_text("The system prompt", options.system or "")
     settings = chat_options.load_settings(options, header.n_ctx_train)
     sampling = chat_options.sampling(options)
     source = open_source(demo=options.demo)
@@ -75,7 +81,16 @@ def _prompt(options: argparse.Namespace) -> str | None:
         prompt = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
     if not prompt.strip():
         raise UsageError("the prompt is empty; give it with -p or on standard input")
+    _check_text("The prompt", prompt)
     return prompt
+
+
+def _check_text(what: str, text: str) -> None:
+    """Raise UsageError where no model could be given it, before one is loaded."""
+    try:
+        check_text(what, text)
+    except EngineError as error:
+        raise UsageError(str(error)) from error
 
 
 class _Chat:
@@ -99,7 +114,7 @@ class _Chat:
         loop.add_signal_handler(signal.SIGINT, self._interrupted)
         loop.add_signal_handler(signal.SIGTERM, self._quit)
         try:
-            model = await self._engine.load(settings, _show_progress)
+            model = await self._engine.load(settings, lambda done: _show_progress("Loading", done))
             if self._cancelling:  # Asked for when the load was all but done.
                 return INTERRUPTED
             _say(f"{model.name}: {model.file_type}, context {model.n_ctx}")
@@ -199,6 +214,7 @@ class _Shown:
         self.reasoning = ""
         self.stats: ReplyStats | None = None
         self._streams = not as_json
+        self._to_terminal = sys.stdout.isatty()
         self._dims = not as_json and sys.stderr.isatty()
 
     def take(self, event: ReplyEvent) -> None:
@@ -207,6 +223,9 @@ class _Shown:
                 self._think(text)
             case TextGenerated(text):
                 self._answer(text)
+            case PrefillProgressed(n_done, n_prompt, n_cached):
+                if n_prompt - n_cached >= LONG_PROMPT:
+                    _show_progress("Reading", (n_done - n_cached) / (n_prompt - n_cached))
             case TurnsDropped(n_messages):
                 _say(f"The oldest {n_messages} messages are left out, so that the rest fits.")
             case ContextNearlyFull(n_used, n_ctx):
@@ -217,7 +236,7 @@ class _Shown:
     def _think(self, text: str) -> None:
         self.reasoning += text
         if self._dims:
-            sys.stderr.write(f"\x1b[2m{text}\x1b[0m")
+            sys.stderr.write(f"\x1b[2m{harmless(text)}\x1b[0m")
             sys.stderr.flush()
 
     def _answer(self, text: str) -> None:
@@ -226,7 +245,7 @@ class _Shown:
             sys.stderr.flush()
         self.answer += text
         if self._streams:
-            sys.stdout.write(text)
+            sys.stdout.write(harmless(text) if self._to_terminal else text)
             sys.stdout.flush()
 
 
@@ -281,7 +300,8 @@ def _extras(stats: ReplyStats, speculation: Speculation) -> dict[str, int]:
 
 
 def _stats_line(stats: ReplyStats, energy_j: Reading[float], *, simulated: bool) -> str:
-    parts = [f"{stats.n_gen} tokens", f"prompt {stats.n_prompt} ({stats.n_cached} cached)"]
+    thought = f" ({stats.n_reasoning} of them reasoning)" if stats.n_reasoning else ""
+    parts = [f"{stats.n_gen} tokens{thought}", f"prompt {stats.n_prompt} ({stats.n_cached} cached)"]
     if stats.tg_tps is not None:
         parts.append(f"{stats.tg_tps:.1f} tokens/s")
     if stats.ttft_s is not None:
@@ -295,10 +315,10 @@ def _stats_line(stats: ReplyStats, energy_j: Reading[float], *, simulated: bool)
     return " · ".join(parts)
 
 
-def _show_progress(fraction: float) -> None:
+def _show_progress(what: str, fraction: float) -> None:
     if sys.stderr.isatty():
         end = "\n" if fraction >= 1.0 else ""
-        sys.stderr.write(f"\rLoading {fraction * 100:.0f} %{end}")
+        sys.stderr.write(f"\r{what} {fraction * 100:.0f} %{end}")
         sys.stderr.flush()
 
 
@@ -325,4 +345,4 @@ async def _ask() -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(harmless(text), file=sys.stderr)

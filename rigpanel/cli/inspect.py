@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from rigpanel.cli.terminal import harmless
 from rigpanel.library.ggml_types import TYPE_NAMES
 from rigpanel.library.gguf_header import GgufHeader, read_header
 from rigpanel.library.words import count_words, size_words
@@ -112,7 +113,7 @@ def as_text(header: GgufHeader) -> str:
         used = max(header.each_layer("expert_used_count"), default=0)
         rows.insert(9, ("Experts", f"{experts}, {used} at a time"))
     width = max(len(label) for label, _ in rows)
-    return "\n".join(f"{label.ljust(width)}  {value}" for label, value in rows)
+    return "\n".join(f"{label.ljust(width)}  {harmless(value)}" for label, value in rows)
 
 
 def _files(header: GgufHeader) -> str:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rigpanel.cli.terminal import harmless
 from rigpanel.library.discovery import Found, ModelFile, find_models
 from rigpanel.library.header_cache import FILE_NAME, HeaderCache
 from rigpanel.library.places import folders_in, known_places
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     print(as_table(found))
     for item in found.unreadable:
-        print(f"rigpanel models: {item.path}: {item.why}", file=sys.stderr)
+        print(harmless(f"rigpanel models: {item.path}: {item.why}"), file=sys.stderr)
     return 0
 
 
@@ -76,13 +77,13 @@ def as_table(found: Found) -> str:
         ("Name", "Quantization", "Parameters", "Size", "Context", "From", "Path"),
         *(
             (
-                model.name,
+                harmless(model.name),
                 model.file_type,
                 count_words(model.params),
                 size_words(model.size_mib),
                 str(model.n_ctx_train or "-"),
                 model.source,
-                str(model.path),
+                harmless(str(model.path)),
             )
             for model in found.models
         ),

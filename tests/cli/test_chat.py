@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from rigpanel.library.demo_model import write_demo_model
-from tests.engine.made_models import model_with_template
+from tests.engine.made_models import make_it_say, model_named, model_with_template
 from tests.fakes.nvml import FakeRig
 
 COMMAND = (sys.executable, "-m", "rigpanel", "chat", "--threads", "1")
@@ -203,6 +203,22 @@ def test_a_prompt_longer_than_the_context_is_a_line(model: Path) -> None:
     assert "larger context" in done.stderr
 
 
+def test_a_text_no_model_can_be_given_is_bad_usage_before_one_is_loaded(model: Path) -> None:
+    for words in ((b"-p", b"caf\xe9"), (b"-p", b"hi", b"--system", b"caf\xe9")):
+        command = [*map(os.fsencode, COMMAND), os.fsencode(model), *words]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"prompt has half a character in it" in done.stderr
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_a_long_prompts_progress_is_told_in_a_terminal(model: Path) -> None:
+    with terminal(model, "-p", "warm " * 700, "-n", "1") as chat:
+        chat.wait_for("Reading ")
+        chat.wait_for("Reading 100 %")
+        assert chat.process.wait(20) == 0
+
+
 def test_a_grammar_a_template_and_guesses_from_the_conversation(
     model: Path, tmp_path: Path
 ) -> None:
@@ -231,6 +247,19 @@ def test_reasoning_stands_apart_from_the_answer(tmp_path: Path) -> None:
     )
     assert (said["text"], said["n_reasoning"]) == ("", 9)
     assert said["reasoning"].strip()
+    told = chat(thinks, "-p", "hello", "-n", 9, "--seed", 1, "--ignore-eos").stderr
+    assert "9 tokens (9 of them reasoning)" in told
+
+
+def test_neither_a_files_name_nor_a_reply_gives_a_terminal_orders(tmp_path: Path) -> None:
+    path = model_named(tmp_path / "hostile.gguf", "hm\x1b]0;owned\x07\x9b2J")
+    make_it_say(path, b"a\x1b[2Jb")
+    with terminal(path, "-p", "hello", "--temp", "0") as chat_there:
+        chat_there.wait_for("hm\ufffd]0;owned\ufffd\ufffd2J: ")
+        chat_there.wait_for("a\ufffd[2Jb")
+    piped = chat(path, "-p", "hello", "--temp", 0)
+    assert piped.stdout == "a\x1b[2Jb\n"  # A program gets what was said.
+    assert "\x1b" not in piped.stderr
 
 
 def test_ctrl_c_ends_the_reply_and_its_figures_are_told(slow_model: Path) -> None:
