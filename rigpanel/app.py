@@ -250,7 +250,7 @@ def _make_hub() -> Hub:
 
 
 def _places(settings: SettingsStore) -> tuple[Place, ...]:
-    return known_places(os.environ, Path.home(), folders_in(settings.get(LIBRARY_FOLDERS)))
+    return known_places(os.environ, paths.home_dir(), folders_in(settings.get(LIBRARY_FOLDERS)))
 
 
 def _make_engine(settings: SettingsStore) -> Engine:

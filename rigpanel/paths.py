@@ -4,11 +4,24 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
 
+from rigpanel.errors import RigpanelError
+
 APP_NAME = "rigpanel"
+
+
+class NoHomeError(RigpanelError):
+    """Nothing says where this user's files are."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This user has no home folder, so there is no place for settings and conversations. "
+            "Set HOME, or RIGPANEL_HOME to a folder of yours."
+        )
 
 
 def expanded(path: str | Path) -> Path:
@@ -19,24 +32,43 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _folder(kind: str, platform_folder: str) -> Path:
-    home = os.environ.get("RIGPANEL_HOME")
-    return expanded(home) / kind if home else Path(platform_folder)
+def home_dir() -> Path:
+    """The user's home folder; raises NoHomeError where neither it nor RIGPANEL_HOME is known."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        own = os.environ.get("RIGPANEL_HOME")
+        if not own:
+            raise NoHomeError from None
+        return expanded(own)
+
+
+def _folder(kind: str, platform_folder: Callable[[str], str]) -> Path:
+    own = os.environ.get("RIGPANEL_HOME")
+    if own:
+        return expanded(own) / kind
+    try:
+        return Path(platform_folder(APP_NAME))
+    except RuntimeError:
+        raise NoHomeError from None
 
 
 def config_dir() -> Path:
-    """Folder of the settings file; not created here."""
-    return _folder("config", platformdirs.user_config_dir(APP_NAME))
+    """Folder of the settings file; not created here. Raises NoHomeError."""
+    return _folder("config", platformdirs.user_config_dir)
 
 
 def data_dir() -> Path:
-    """Folder of what must not be lost (conversations, history); not created here."""
-    return _folder("data", platformdirs.user_data_dir(APP_NAME))
+    """Folder of what must not be lost (conversations, history); not created here.
+
+    Raises NoHomeError.
+    """
+    return _folder("data", platformdirs.user_data_dir)
 
 
 def cache_dir() -> Path:
-    """Folder of what can be made again; not created here."""
-    return _folder("cache", platformdirs.user_cache_dir(APP_NAME))
+    """Folder of what can be made again; not created here. Raises NoHomeError."""
+    return _folder("cache", platformdirs.user_cache_dir)
 
 
 def instance_socket() -> Path:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from rigpanel.cli.terminal import harmless
@@ -14,7 +13,7 @@ from rigpanel.library.discovery import Found, ModelFile, find_models
 from rigpanel.library.header_cache import FILE_NAME, HeaderCache
 from rigpanel.library.places import folders_in, known_places
 from rigpanel.library.words import count_words, size_words
-from rigpanel.paths import cache_dir, config_dir
+from rigpanel.paths import cache_dir, config_dir, home_dir
 from rigpanel.rig.as_json import with_missing
 from rigpanel.rig.readings import Missing
 from rigpanel.settings import LIBRARY_FOLDERS, SettingsStore
@@ -30,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Print what is found; folders that cannot be read are named and are no failure."""
     folders = folders_in(SettingsStore(config_dir() / "settings.toml").get(LIBRARY_FOLDERS))
     with contextlib.closing(HeaderCache(cache_dir() / FILE_NAME)) as cache:
-        found = find_models(known_places(os.environ, Path.home(), folders), cache)
+        found = find_models(known_places(os.environ, home_dir(), folders), cache)
     if options.json:
         json.dump(as_json(found), sys.stdout, allow_nan=False, indent=2, ensure_ascii=False)
         sys.stdout.write("\n")
