@@ -33,7 +33,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def home_dir() -> Path:
-    """The user's home folder; raises NoHomeError where neither it nor RIGPANEL_HOME is known."""
+    """Return the home folder, else RIGPANEL_HOME; raises NoHomeError where neither is known."""
     try:
         return Path.home()
     except RuntimeError:

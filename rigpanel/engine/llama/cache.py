@@ -12,6 +12,16 @@ from rigpanel.engine.messages import EngineError
 
 ABORTED = 2
 """What llama_decode returns when its abort callback said so."""
+PARTIAL = llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+"""Only what is let go in going on: sliding windows and running states."""
+LARGEST_MARK = 512 * 1024 * 1024
+"""Bytes of host memory; windows that hold more (of a 27B with 1500 tokens in them, 650 MiB) are not
+copied, and going back beyond them reads anew."""
+
+
+def keeps_a_state(model: Any) -> bool:
+    """Whether some layers keep a running state (Mamba and the like), which cannot go back."""
+    return bool(llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model))
 
 
 class StopFlag:
@@ -48,6 +58,10 @@ class KvCache:
         self.n_ctx = int(llama_cpp.llama_n_ctx(context))
         self.n_batch = int(llama_cpp.llama_n_batch(context))
         self._n_swa = int(llama_cpp.llama_model_n_swa(model))
+        self.lets_go = self._n_swa > 0 or keeps_a_state(model)
+        """Whether going back far is only possible to where it was marked."""
+        self._mark: tuple[int, Any] | None = None
+        """So many tokens were held then, and what windows and states held of them."""
         self._memory = llama_cpp.llama_get_memory(context)
         self._stop = stop
         self._one = (llama_cpp.llama_token * 1)()
@@ -67,12 +81,39 @@ class KvCache:
         return self.n_ctx - len(self.tokens)
 
     def keep(self, count: int) -> int:
-        """Go back to the first `count` tokens; returns how many could be kept, all or none."""
+        """Go back to the first `count` tokens; returns how many could be kept.
+
+        Where windows and states have gone on too far these are those that were marked, or none.
+        """
         if count < len(self.tokens):
             if self._window_is_gone(count) or not self._remove(count):
-                self._forget()
+                count = self._back_to_mark(count)
             del self.tokens[count:], self.spoken[count:]
+            if self._mark is not None and self._mark[0] > count:
+                self._mark = None
         return len(self.tokens)
+
+    def mark(self) -> None:
+        """Make it possible to come back here, in place of where that was possible before."""
+        if not self.lets_go or (self._mark is not None and self._mark[0] == len(self.tokens)):
+            return
+        self._mark = None
+        size = int(llama_cpp.llama_state_seq_get_size_ext(self.context, 0, PARTIAL))
+        if not 0 < size <= LARGEST_MARK:
+            return
+        held = (ctypes.c_uint8 * size)()
+        if llama_cpp.llama_state_seq_get_data_ext(self.context, held, size, 0, PARTIAL) == size:
+            self._mark = (len(self.tokens), held)
+
+    def _back_to_mark(self, most: int) -> int:
+        """Go back to the mark if it is among the first `most` tokens, else to the very start."""
+        if self._mark is not None and self._mark[0] <= most:
+            count, held = self._mark
+            set_data = llama_cpp.llama_state_seq_set_data_ext
+            if set_data(self.context, held, len(held), 0, PARTIAL) and self._remove(count):
+                return count
+        self._forget()
+        return 0
 
     def add(
         self, tokens: list[int], cancelled: Callable[[], bool], *, outputs: bool = False
@@ -145,5 +186,6 @@ class KvCache:
 
     def _forget(self) -> None:
         llama_cpp.llama_memory_clear(self._memory, True)
+        self._mark = None
         self.tokens.clear()
         self.spoken.clear()

@@ -142,10 +142,18 @@ class Session:
     def _prefill(
         self, prompt: list[int], n_cached: int, cancelled: Callable[[], bool]
     ) -> Generator[PrefillProgressed, None, bool]:
-        """Decode the prompt in pieces of n_batch; returns whether it was read to its end."""
-        cache = self._cache
-        for begin in range(n_cached, len(prompt), cache.n_batch):
-            piece = prompt[begin : begin + cache.n_batch]
+        """Decode the prompt in pieces of n_batch; returns whether it was read to its end.
+
+        Where the cache lets tokens go, the last of the prompt is read alone: to its place the next
+        turn comes back when the reply is made anew, or is told without what was thought.
+        """
+        cache, last = self._cache, len(prompt) - 1
+        while len(cache.tokens) <= last:
+            if len(cache.tokens) == last:
+                cache.mark()
+            begin = len(cache.tokens)
+            end = begin + cache.n_batch
+            piece = prompt[begin : min(end, last) if cache.lets_go and begin < last else end]
             if cancelled() or not cache.read(piece, cancelled):
                 return False
             n_done = len(cache.tokens)

@@ -9,7 +9,7 @@ from typing import Any
 
 import llama_cpp
 
-from rigpanel.engine.llama.cache import KvCache, StopFlag
+from rigpanel.engine.llama.cache import KvCache, StopFlag, keeps_a_state
 from rigpanel.engine.llama.loading import load_model, make_context
 from rigpanel.engine.llama.vocabulary import Vocabulary
 from rigpanel.engine.lookup import PromptLookup
@@ -131,7 +131,7 @@ def open_guesser(
     """
     if settings.speculation is Speculation.NONE:
         return None
-    if _cannot_go_back(model):
+    if keeps_a_state(model):
         raise EngineError(
             "This model keeps a running state that cannot go back over a wrong guess. Load it "
             "without speculation."
@@ -166,7 +166,7 @@ def _open_draft(
 
 
 def _check_draft(model: Any, name: str, vocabulary: Vocabulary) -> None:
-    if _cannot_go_back(model):
+    if keeps_a_state(model):
         raise EngineError(
             f"{name} keeps a running state that cannot go back over a wrong guess. Choose another "
             "draft model."
@@ -177,7 +177,3 @@ def _check_draft(model: Any, name: str, vocabulary: Vocabulary) -> None:
             f"{name} cannot guess for this model: its vocabulary is another one ({difference}). "
             "Choose a smaller model of the same family."
         )
-
-
-def _cannot_go_back(model: Any) -> bool:
-    return bool(llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model))

@@ -21,6 +21,7 @@ from tests.engine.made_models import (
     make_it_say,
     model_that_draws,
     model_that_says,
+    model_with_a_state,
     model_with_a_window,
     model_with_control_tokens,
     model_with_template,
@@ -81,16 +82,37 @@ def test_a_context_nearly_full_is_told_once_before_it_ends(model: Path) -> None:
         assert reply(opened, "hello", max_tokens=5, ignore_eos=True).nearly_full == []
 
 
-def test_going_back_beyond_a_sliding_window_reads_anew(tmp_path: Path) -> None:
+def test_going_back_beyond_a_sliding_window_says_what_it_said(tmp_path: Path) -> None:
     """llama.cpp would go on without what the window has let go, and say something else."""
     model = model_with_a_window(tmp_path / "window.gguf", window=64)
     asked = "warm cool stone wind " * 10
     with session(model, n_ctx=1024, n_ubatch=32, n_batch=64) as opened:
         first = reply(opened, asked, **GREEDY)
-        for max_tokens, kept in ((100, first.stats.n_prompt - 1), (200, 0)):
-            reply(opened, asked, **{**GREEDY, "max_tokens": max_tokens})
+        for max_tokens in (100, 200):  # Within the window, and past it.
+            longer = reply(opened, asked, **{**GREEDY, "max_tokens": max_tokens})
             again = reply(opened, asked, **GREEDY)
-            assert (again.stats.n_cached, again.text) == (kept, first.text)
+            assert (again.stats.n_cached, again.text) == (first.stats.n_prompt - 1, first.text)
+        # A turn that tells the reply otherwise is read from where the reply began.
+        reply(opened, asked, **{**GREEDY, "max_tokens": 200})
+        turn = reply(opened, asked, "cool", "and now?", **GREEDY)
+        assert turn.stats.n_cached == first.stats.n_prompt - 1
+        # One that changes what was asked is read anew from before that.
+        other = reply(opened, "wind " + asked, "cool", "and now?", **GREEDY)
+        assert other.stats.n_cached == 0
+    with session(model, n_ctx=1024, n_ubatch=32, n_batch=64) as opened:
+        assert reply(opened, asked, "cool", "and now?", **GREEDY).text == turn.text
+        assert reply(opened, "wind " + asked, "cool", "and now?", **GREEDY).text == other.text
+        assert longer.text.startswith(first.text)
+
+
+def test_a_running_state_goes_back_to_where_the_reply_began(tmp_path: Path) -> None:
+    with session(model_with_a_state(tmp_path / "mamba.gguf"), n_ctx=512) as opened:
+        first = reply(opened, "warm", **GREEDY)
+        again = reply(opened, "warm", **GREEDY)
+        assert (again.stats.n_cached, again.text) == (first.stats.n_prompt - 1, first.text)
+        other = reply(opened, "cool", **GREEDY)
+        assert other.stats.n_cached == 0
+        assert reply(opened, "warm", **GREEDY).text == first.text
 
 
 def long_talk(n_turns: int) -> list[str]:
