@@ -70,7 +70,7 @@ def _sizes(settings: LoadSettings) -> Iterator[Refusal]:
         not SMALLEST_CTX <= settings.n_ctx <= LARGEST_CTX,
         f"A context of {settings.n_ctx} tokens: must be from {SMALLEST_CTX} to {LARGEST_CTX}.",
     )
-    for name, value in (("n_batch", settings.n_batch), ("n_ubatch", settings.n_ubatch)):
+    for name, value in (("n_ubatch", settings.n_ubatch), ("n_batch", settings.n_batch)):
         yield not 1 <= value <= LARGEST_CTX, f"{name} {value}: must be from 1 to {LARGEST_CTX}."
     yield (
         settings.threads is not None and not 1 <= settings.threads <= MOST_THREADS,

@@ -44,7 +44,7 @@ def _is_inside_character(data: bytes) -> bool:
 def _last_meeting(ours: "_Reader", theirs: "_Reader") -> tuple[int, int]:
     """Return the last pair of positions that have the same text before them, from the start on."""
     met = ours.at, theirs.at
-    while True:
+    while not (theirs.done and theirs.ahead == ours.ahead == ""):  # What follows is no prompt.
         if len(ours.ahead) <= len(theirs.ahead):
             behind, other = ours, theirs
         else:
@@ -57,6 +57,7 @@ def _last_meeting(ours: "_Reader", theirs: "_Reader") -> tuple[int, int]:
         behind.ahead, other.ahead = behind.ahead[common:], other.ahead[common:]
         if not ours.ahead and not theirs.ahead and ours.whole and theirs.whole:
             met = ours.at, theirs.at
+    return met
 
 
 class _Reader:
@@ -71,13 +72,18 @@ class _Reader:
         self._piece = piece
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
+    @property
+    def done(self) -> bool:
+        """Whether there is no token left to read."""
+        return self.at == self._end
+
     def read(self) -> bool:
         """Read one token; says whether there was one."""
-        if self.at == self._end:
+        if self.done:
             return False
         data = self._piece(self.at)
         self.at += 1
-        text = self._decoder.decode(data, final=self.at == self._end)
+        text = self._decoder.decode(data, final=self.done)
         self.ahead += text.replace("\0", "\ufffd")
         self.whole = not self._decoder.getstate()[0]
         return True

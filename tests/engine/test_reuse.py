@@ -47,6 +47,11 @@ def test_a_control_token_that_nobody_saw_is_not_asked_for() -> None:
     assert (kept, tokens) == (3, [*cached, *spell("c")])
 
 
+def test_a_reply_that_nobody_saw_is_no_part_of_a_prompt_that_ends_before_it() -> None:
+    cached, fresh = [WORD[b"warm"], WORD[b""], WORD[b""]], spell("warm")
+    assert splice(cached, fresh) == (1, [WORD[b"warm"]])
+
+
 def test_a_word_that_goes_on_differently_is_read_anew() -> None:
     cached, fresh = [WORD[b"warm"], WORD[b"wi"]], [WORD[b"warm"], *spell("wave")]
     kept, tokens = splice(cached, fresh)
