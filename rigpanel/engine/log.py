@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from rigpanel.engine.messages import DeviceUse
 
 _BUFFER = re.compile(
-    r":\s+(\S+)\s+(model|KV|RS|compute|output|LoRA) buffer size\s*=\s*([\d.]+) MiB"
+    r":\s+(\S+)\s+(model|KV|RS|compute|output|LoRA) buffer size\s*=\s*(\d+(?:\.\d+)?) MiB"
 )
 _LAYER = re.compile(r"layer\s+(\d+) assigned to device (\S+?),")
 _META = re.compile(r"Meta\(.*\)")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is read out of llama.cpp's log."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rigpanel.engine.log import LlamaLog
@@ -82,6 +82,7 @@ PARTS = (
 
 
 @settings(max_examples=60)
+@example([(": x KV buffer size = . MiB\n", False)])  # No number, though of its letters.
 @given(
     st.lists(st.tuples(st.sampled_from(PARTS) | st.text(max_size=12), st.booleans()), max_size=12)
 )
