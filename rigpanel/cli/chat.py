@@ -117,9 +117,9 @@ class _Chat:
             model = await self._engine.load(settings, lambda done: _show_progress("Loading", done))
             if self._cancelling:  # Asked for when the load was all but done.
                 return INTERRUPTED
-            _say(f"{model.name}: {model.file_type}, context {model.n_ctx}")
-            if model.template not in {"", "file"}:
-                _say(f"Chat template: {model.template}")
+            template = {"": "none", "file": "the file's own"}.get(model.template, model.template)
+            about = f"{model.file_type}, context {model.n_ctx}, chat template: {template}"
+            _say(f"{model.name}: {about}")
             if prompt is not None:
                 await self._reply([], prompt, model)
             else:

@@ -23,10 +23,9 @@ TAGS = (
     ReasoningTags("<|channel>thought", "<channel|>"),  # Gemma 4
 )
 """As the models' own chat templates write them; gpt-oss has channels instead."""
-CONTROL_TAGS = frozenset(
-    tag.encode() for tags in TAGS for tag in (tags.begin, tags.end, "<|channel>")
-)
-"""Tokens that are to be seen though some files have them as control tokens."""
+CONTROL_TAGS = {tag.encode() for tags in TAGS for tag in (tags.begin, tags.end)} | {b"<|channel>"}
+"""Tokens that are to be seen though some files have them as control tokens; of Gemma's tag that is
+the first half. Channels' marks need none of this: llama.cpp has them in the text always."""
 _BEGINS = (*(tags.begin for tags in TAGS), CHANNEL)
 
 

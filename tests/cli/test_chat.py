@@ -116,6 +116,7 @@ def test_plain_text_goes_to_stdout_and_figures_to_stderr(model: Path) -> None:
     done = chat(model, "-p", "hello", "-n", 8, "--ignore-eos")
     assert done.stdout.strip()
     assert "8 tokens" in done.stderr
+    assert "chat template: the file's own" in done.stderr
     assert "tokens/s" not in done.stdout
 
 
@@ -228,7 +229,7 @@ def test_a_grammar_a_template_and_guesses_from_the_conversation(
         model, "-p", "hello", "--grammar-file", grammar, "--chat-template", "chatml", "--lookup",
         "--temp", 0, "--stop", "e warm stone", "--json",
     )  # fmt: skip
-    assert "Chat template: chatml" in done.stderr
+    assert "chat template: chatml" in done.stderr
     said = json.loads(done.stdout)
     assert (said["text"], said["finish_reason"]) == ("warm ston", "stop")
     assert 0 <= said["n_accepted"] <= said["n_drafted"]

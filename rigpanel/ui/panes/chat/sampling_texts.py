@@ -115,7 +115,7 @@ TEXTS = (
         "grammar",
         "Grammar (GBNF)",
         "root ::= …",
-        "A reply can only be what the grammar allows.",
+        "A reply can only be what the grammar allows; thoughts that the template begins are free.",
         _unless_blank,
         lambda sampling: sampling.grammar,
     ),
