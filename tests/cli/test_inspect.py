@@ -8,6 +8,7 @@ import pytest
 
 from rigpanel.cli import main
 from rigpanel.library.demo_model import write_demo_model
+from tests.engine.made_models import model_named
 from tests.fit.made_architectures import Sizes, write
 
 
@@ -48,3 +49,13 @@ def test_a_header_for_people(model: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "Parameters     853 k" in text
     assert "Quantization   F16" in text
     assert "4, 2 for keys and values" in text
+
+
+def test_a_name_gives_a_terminal_no_orders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = model_named(tmp_path / "hostile.gguf", "hm\x1b]0;owned\x07\x9b2J")
+    assert main(["inspect", str(path)]) == 0
+    assert "hm\ufffd]0;owned\ufffd\ufffd2J\n" in capsys.readouterr().out
+    assert main(["inspect", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "hm\x1b]0;owned\x07\x9b2J"
