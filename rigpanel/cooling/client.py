@@ -72,10 +72,11 @@ class HelperClient:
     def ask(self, verb: str, **fields: Any) -> dict[str, Any]:
         """Ask and return the answer; raises HelperError."""
         self._next_id += 1
-        self._socket.settimeout(ASKED_S if verb in RESTRICTED else ANSWER_S)
+        until_s = time.monotonic() + (ASKED_S if verb in RESTRICTED else ANSWER_S)
         try:
+            self._socket.settimeout(ANSWER_S)
             self._socket.sendall(as_line({"id": self._next_id, "verb": verb, **fields}))
-            answer = parse_answer(self._line())
+            answer = parse_answer(self._line(until_s))
         except ProtocolError as error:
             raise HelperError(str(error)) from error
         except TimeoutError as error:
@@ -107,8 +108,12 @@ class HelperClient:
             else:
                 return
 
-    def _line(self) -> bytes:
+    def _line(self, until_s: float) -> bytes:
         while b"\n" not in self._received:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left_s)
             received = self._socket.recv(64 * 1024)
             if not received:
                 raise ConnectionResetError

@@ -111,7 +111,7 @@ def parse_answer(line: bytes) -> dict[str, Any]:
     """Read the helper's answer; raises ProtocolError."""
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError("The helper's answer is no JSON.") from error
     if not isinstance(value, dict) or value.get("v") != VERSION:
         raise ProtocolError(

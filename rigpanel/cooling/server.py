@@ -9,6 +9,7 @@ import selectors
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ MOST_WAITING = 4
 MOST_WAITING_EACH = 2
 """Of these about one user: nobody can keep others from being asked about."""
 WAITING_S = 120.0
+TRUSTED_S = 300.0
+"""A yes of polkit's is good for so long on its connection: what polkit itself keeps one for."""
 READ_AT_ONCE = 4096
 LINES_A_TURN = 4
 STUCK_S = 10.0
@@ -64,7 +67,7 @@ class _Client:
         self.received = bytearray()
         self.answers = bytearray()
         self.leases = False
-        self.trusted = False
+        self.trusted_until_s = now
         self.asked: subprocess.Popen[bytes] | None = None
         self.asked_for: Request | None = None
         self.asked_until_s = 0.0
@@ -287,7 +290,7 @@ class Server:
             self._send(client, {"id": request.id, "ok": True, **told})
 
     def _may_set(self, client: _Client) -> bool:
-        return client.trusted or self._authority.may_set(client.peer)
+        return self._clock() < client.trusted_until_s or self._authority.may_set(client.peer)
 
     def _ask(self, client: _Client, request: Request) -> bool:
         """Ask polkit without waiting for it; whether it is being asked."""
@@ -297,9 +300,14 @@ class Server:
         asked = self._authority.ask(client.peer)
         if asked is None:
             return False
+        try:
+            client.asked_fd = os.pidfd_open(asked.pid)
+        except OSError:
+            asked.kill()
+            asked.wait()
+            return False
         client.asked, client.asked_for = asked, request
         client.asked_until_s = self._clock() + WAITING_S
-        client.asked_fd = os.pidfd_open(asked.pid)
         self._selector.register(
             client.asked_fd,
             selectors.EVENT_READ,
@@ -310,9 +318,12 @@ class Server:
 
     def _hear_polkit(self, client: _Client) -> None:
         request = client.asked_for
-        client.trusted = self._end_asking(client) == 0
+        allowed = self._end_asking(client) == 0
+        client.heard_s = self._clock()  # meanwhile it was not listened to
+        if allowed:
+            client.trusted_until_s = client.heard_s + TRUSTED_S
         if request is not None:
-            if client.trusted:
+            if allowed:
                 self._carry_out(client, request)
             else:
                 self._refuse_right(client, request)
@@ -380,8 +391,9 @@ class Server:
         for client in list(self._clients.values()):
             stuck = client.stuck_since_s is not None and now - client.stuck_since_s > STUCK_S
             silent = client.leases and now - client.heard_s > LEASE_S
-            if client.asked is not None and now > client.asked_until_s:
-                self._guarded(client, self._hear_polkit)
+            if client.asked is not None:
+                if now > client.asked_until_s:
+                    self._guarded(client, self._hear_polkit)
             elif stuck or silent:
                 self._drop(client)
         if self._session_of is None:
@@ -393,9 +405,11 @@ class Server:
             self.stop()
 
     def _drop_idlest(self) -> None:
+        """Make room at the cost of the user who takes most of it."""
         idle = [client for client in self._clients.values() if not client.leases]
+        crowds = Counter(client.peer.uid for client in idle)
         if idle:
-            self._drop(min(idle, key=lambda client: client.heard_s))
+            self._drop(min(idle, key=lambda it: (-crowds[it.peer.uid], it.heard_s)))
 
     def _drop(self, client: _Client) -> None:
         if self._clients.pop(client.number, None) is None:

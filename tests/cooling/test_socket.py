@@ -2,6 +2,7 @@
 """The socket under those who mean ill or know no better: others get their answers all the same."""
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from rigpanel.cooling.authority import Authority
+from rigpanel.cooling.authority import Authority, Peer
 from rigpanel.cooling.client import HelperError
 from rigpanel.cooling.loop import CoolingLoop
 from rigpanel.cooling.server import Server
@@ -136,6 +137,16 @@ def test_more_clients_than_there_is_room_for(helper: RunningHelper) -> None:
         connection.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_crowd_of_one_users_pushes_out_nobody_else(helper: RunningHelper) -> None:
+    let_everyone_through(helper.socket.parent)
+    with helper.connect() as mine:
+        mine.ask("ping")
+        crowd = "crowd = [HelperClient(sys.argv[1]) for _ in range(400)]"
+        assert as_nobody(helper, crowd, "print(len(crowd))") == "400\n"
+        assert mine.ask("ping")["ok"] is True
+
+
 class Hasty:
     """A server in this process by whose clock each look at it takes nearly a second."""
 
@@ -198,6 +209,110 @@ def test_polkit_is_asked_about_a_user_without_the_right(
     assert len(questions) == (1 if allowed else 2)  # who was let once is not asked about again
     assert "--action-id io.github.rigpanel.fand.set" in questions[0]
     assert questions[0].endswith(f",{NOBODY}")
+
+
+class Strict(Authority):
+    """Lets nobody set whom polkit has not been asked about, root included."""
+
+    def may_set(self, peer: Peer) -> bool:  # noqa: ARG002
+        return False
+
+
+class SlowQuestion:
+    """A server in a thread, by a clock of the test's, whose polkit says yes when it is let."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 0.0
+        self.ticks = 0
+        self.folder = folder
+        self.pkcheck = folder / "pkcheck"
+        self.pkcheck.write_text(
+            f"#!/bin/sh\necho >> {folder}/asked\nwhile ! [ -e {folder}/yes ]; do sleep 0.02; done\n"
+        )
+        self.pkcheck.chmod(0o755)
+        loop = CoolingLoop(SimulatedControl(), self.clock, self.clock)
+        self.service = CoolingService(loop, None, self.clock)
+        authority = Strict(pkcheck=self.pkcheck)
+        self.socket = folder / "fand.sock"
+        self.server = Server(self.socket, self.service, authority, self.alive, clock=self.clock)
+        self.server.open()
+        self.service.start()
+        self.serving = threading.Thread(target=self.server.run)
+
+    def clock(self) -> float:
+        return self.now
+
+    def alive(self) -> None:
+        self.ticks += 1
+        self.now += 0.01
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and the helper tick in it."""
+        self.now += seconds
+        ticks = self.ticks
+        self.wake()
+        until(lambda: self.ticks > ticks, "it ticks")
+
+    def wake(self) -> None:
+        raw_socket(self.socket).close()
+
+    @property
+    def questions(self) -> int:
+        asked = self.folder / "asked"
+        return len(asked.read_text().splitlines()) if asked.exists() else 0
+
+
+@pytest.fixture
+def slow_question(tmp_path: Path) -> Iterator[SlowQuestion]:
+    slow = SlowQuestion(tmp_path)
+    slow.serving.start()
+    yield slow
+    slow.server.stop()
+    slow.wake()
+    slow.serving.join(20)
+    slow.server.close()
+
+
+def test_a_lease_does_not_end_over_the_time_a_password_took(slow_question: SlowQuestion) -> None:
+    order = {"v": 1, "verb": "set_curve", "gpu": SIMULATED[0], "curve": CURVE, "lease": True}
+    with raw_socket(slow_question.socket) as panel:
+        panel.sendall(json.dumps(order).encode() + b"\n")
+        until(lambda: slow_question.questions == 1, "polkit is asked")
+        slow_question.pass_time(30)
+        (slow_question.folder / "yes").touch()
+        assert answer(panel)["ok"] is True
+        slow_question.pass_time(2)
+        assert slow_question.service.loop.curves(SIMULATED[0]) != {}
+        panel.sendall(b'{"v":1,"verb":"ping"}\n')
+        assert answer(panel)["ok"] is True
+
+
+def test_a_yes_of_polkits_is_not_good_for_ever(slow_question: SlowQuestion) -> None:
+    (slow_question.folder / "yes").touch()
+    order = {"v": 1, "verb": "set_curve", "gpu": SIMULATED[0], "curve": CURVE}
+    asked = []
+    with raw_socket(slow_question.socket) as panel:
+        for wait_s in (2, 200, 200):
+            slow_question.pass_time(wait_s)
+            panel.sendall(json.dumps(order).encode() + b"\n")
+            assert answer(panel)["ok"] is True
+            asked.append(slow_question.questions)
+    assert asked == [1, 1, 2]
+
+
+def test_a_question_that_cannot_be_waited_for_costs_only_its_answer(
+    slow_question: SlowQuestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_pid: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", no_room)
+    order = {"v": 1, "verb": "set_curve", "gpu": SIMULATED[0], "curve": CURVE}
+    with raw_socket(slow_question.socket) as panel:
+        panel.sendall(json.dumps(order).encode() + b"\n")
+        assert answer(panel)["code"] == "no_permission"
+        panel.sendall(b'{"v":1,"verb":"ping"}\n')
+        assert answer(panel)["ok"] is True
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
