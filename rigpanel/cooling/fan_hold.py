@@ -9,15 +9,17 @@ from rigpanel.cooling.curve import FanCurve
 from rigpanel.rig.readings import FanSample, Missing, Reading
 from rigpanel.rig.vitals import CardVitals, CoolingControl
 
-DISOBEYED_TICKS = 3
-"""An order that shows no effect for so long is not obeyed."""
-FOREIGN_TICKS = 2
+DISOBEYED_S = 2.0
+"""An order that shows no effect for so long is not obeyed; ticks may come faster than it shows."""
+FOREIGN_S = 1.0
+IGNORED_TICKS = 3
+"""So many hand-backs without effect are told, and the fan blows at full."""
 TOLERANCE_PCT = 1.0
 LEAST_PCT = 1
 DROPS_ALLOWED, DROPS_WITHIN_S = 10, 60.0
 """A driver drops an order now and then; who hands a fan back so often is another program."""
 RETRY_S = 30.0
-"""A fan that was given up because it did not obey is tried again after this."""
+"""A fan that was given up is tried again after this, if no other program has it."""
 
 
 class Holder(enum.Enum):
@@ -80,7 +82,8 @@ class FanHold:
         self._seen = False
         self._target_before: Reading[float] = Missing.READ_FAILED
         self._target: Reading[float] = Missing.READ_FAILED
-        self._odd_ticks = 0
+        self._odd_since_s: float | None = None
+        """Since when the fan is not as it was told."""
         self._drops: deque[float] = deque(maxlen=DROPS_ALLOWED + 1)
         self._released = True
         self._last_order: int | None = None
@@ -110,7 +113,7 @@ class FanHold:
         if sample is not None and not isinstance(sample.min_duty_pct, Missing):
             self._controller.duties = duty_range(sample)  # what is told once is good for later
         if self._given_up is not None:
-            self._take_back(decision, now)
+            self._take_back(decision, sample, now)
         look = _Look.AS_TOLD
         if self._given_up is None and self.ordered is not None and sample is not None:
             look = self._look(sample, now)
@@ -124,7 +127,7 @@ class FanHold:
         """Order anew at the next tick, whatever was ordered: the driver may have forgotten."""
         self.ordered = None
         self._seen = False
-        self._odd_ticks = 0
+        self._odd_since_s = None
 
     def _act(
         self, control: CoolingControl, sample: FanSample | None, decision: Decision, *, again: bool
@@ -159,9 +162,9 @@ class FanHold:
         failed = release(control, self.uuid, self.fan)
         self._released = failed is None
         said = None if failed is None else failed.value.replace("_", " ")
-        if failed is None and self._ignored_ticks >= DISOBEYED_TICKS:
+        if failed is None and self._ignored_ticks >= IGNORED_TICKS:
             said = "it stays in manual"
-            if self._ignored_ticks % DISOBEYED_TICKS == 0:
+            if self._ignored_ticks % IGNORED_TICKS == 0:
                 control.set_duty(self.uuid, self.fan, 100)
         if said is not None:
             why = why or "its own control shall have it"
@@ -177,9 +180,17 @@ class FanHold:
             abs(target - order) <= TOLERANCE_PCT for order in ours
         )
 
-    def _take_back(self, decision: Decision, now: float) -> None:
-        """Take a fan given up: from another program when critical, from a deaf one after a rest."""
-        hot = decision.why is Why.CRITICAL and self._given_up is Holder.OTHER
+    def _take_back(self, decision: Decision, sample: FanSample | None, now: float) -> None:
+        """Take a fan given up: from another program when critical or once that has let go of it.
+
+        One that was deaf is tried again after a rest.
+        """
+        others = self._given_up is Holder.OTHER
+        if others and (sample is None or sample.policy != "auto"):
+            self._retry_s = None
+        elif others and self._retry_s is None:
+            self._retry_s = now + RETRY_S
+        hot = others and decision.why is Why.CRITICAL
         if hot or (self._retry_s is not None and now >= self._retry_s):
             self._given_up = self._retry_s = None
             self.forget_order()
@@ -188,30 +199,32 @@ class FanHold:
     def _look(self, sample: FanSample, now: float) -> _Look:
         """Compare the fan with what it was told."""
         target = self._target
+        since_s = now if self._odd_since_s is None else self._odd_since_s
         if sample.policy == "auto":
-            self._odd_ticks += 1
+            self._odd_since_s = since_s
             if self._seen:
                 self._drops.append(now)
             return _Look.FORGOT
         # Where no target can be read, a duty on its way is not told from another's order.
         if not isinstance(target, Missing) and abs(target - (self.ordered or 0)) > TOLERANCE_PCT:
-            self._odd_ticks += 1
+            self._odd_since_s = since_s
             unchanged = not self._seen and target == self._target_before
             return _Look.FORGOT if unchanged else _Look.FOREIGN
-        self._seen, self._odd_ticks = True, 0
+        self._seen, self._odd_since_s = True, None
         return _Look.AS_TOLD
 
     def _judge(self, look: _Look, decision: Decision, now: float) -> None:
         """Give the fan up where it does not obey, or where another program has it."""
         recent = sum(1 for at in self._drops if now - at <= DROPS_WITHIN_S)
-        if look is _Look.FORGOT and not self._seen and self._odd_ticks >= DISOBEYED_TICKS:
+        odd_s = 0.0 if self._odd_since_s is None else now - self._odd_since_s
+        if look is _Look.FORGOT and not self._seen and odd_s >= DISOBEYED_S:
             self._give_up(Holder.AUTO, "the fan takes orders and does not follow them")
             self._retry_s = now + RETRY_S
         elif look is _Look.AS_TOLD or _outranks(decision):
             return
         elif recent > DROPS_ALLOWED:
             self._give_up(Holder.AUTO, "another program hands the fan back to the card")
-        elif look is _Look.FOREIGN and self._odd_ticks >= FOREIGN_TICKS:
+        elif look is _Look.FOREIGN and odd_s >= FOREIGN_S:
             self._give_up(Holder.OTHER, f"another program set the fan to {self._target:g} %")
 
     def _give_up(self, to: Holder, why: str) -> None:

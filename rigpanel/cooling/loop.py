@@ -25,8 +25,8 @@ SETTLE_S = 2.0
 ASLEEP_AT_MOST_S = 60.0
 """Awake time after which a suspend that was announced and never ended is forgotten."""
 EVENTS_KEPT = 50
-RELEASES = 3
-"""So often a fan is handed back whose driver takes that and does not show it."""
+RELEASED_WITHIN_S = 3.0
+"""So long a fan is handed back whose driver takes that and does not show it."""
 SHOWN_S = 0.1
 
 CardCurves: TypeAlias = Mapping[int | None, FanCurve]
@@ -64,8 +64,8 @@ class CoolingLoop:
         self._boot_clock = boot_clock
         self._curves: dict[str, CardCurves] = {}
         self._holds: dict[tuple[str, int], FanHold] = {}
-        self._releasing: dict[tuple[str, int], int] = {}
-        """Fans to be handed back, with how often the driver has taken that already."""
+        self._releasing: dict[tuple[str, int], float | None] = {}
+        """Fans to be handed back, with when the driver first took that, None until it has."""
         self._met: set[str] = set()
         self._vitals: dict[str, CardVitals] = {}
         self._vitals_before: dict[str, CardVitals] = {}
@@ -142,7 +142,7 @@ class CoolingLoop:
             self._step_card(vitals, now)
         for key in list(self._releasing):
             if key not in self._holds:
-                self._release_again(key)
+                self._release_again(key, now)
 
     def read(self, now: float | None = None) -> None:
         """Read every card, unless that has just been done."""
@@ -205,7 +205,7 @@ class CoolingLoop:
             for fan in vitals.fan_samples:
                 key = (vitals.uuid, fan.fan)
                 failed = release(self.control, *key)
-                self._releasing[key] = int(failed is None)  # until it is seen
+                self._releasing[key] = self._clock() if failed is None else None  # until seen
                 if failed is not None:
                     problems.append(_stays(vitals, fan.fan, failed))
         for uuid, number in self._releasing:
@@ -262,7 +262,7 @@ class CoolingLoop:
         self._met.add(vitals.uuid)
         for fan in vitals.fans:
             if release(self.control, vitals.uuid, fan.fan) is not None:
-                self._releasing[vitals.uuid, fan.fan] = 0
+                self._releasing[vitals.uuid, fan.fan] = None
 
     def _step_card(self, vitals: CardVitals, now: float) -> None:
         if vitals.uuid.startswith(UNKNOWN_UUID):
@@ -309,20 +309,20 @@ class CoolingLoop:
         """Forget how a fan was held, and hand it back unless another curve takes it."""
         self._holds.pop(key, None)
         self._told.pop(key, None)
-        self._releasing[key] = 0
+        self._releasing[key] = None
 
-    def _release_again(self, key: tuple[str, int]) -> None:
+    def _release_again(self, key: tuple[str, int], now: float) -> None:
         """Hand a fan back until that is seen; blow at full where it shows no effect."""
         vitals = self._vitals.get(key[0])
-        taken = self._releasing[key]
-        if taken and (vitals is None or key not in _manual(vitals)):
+        taken_s = self._releasing[key]
+        if taken_s is not None and (vitals is None or key not in _manual(vitals)):
             del self._releasing[key]
-        elif taken >= RELEASES:
+        elif taken_s is not None and now - taken_s >= RELEASED_WITHIN_S:
             del self._releasing[key]
             self.control.set_duty(*key, 100)
             self.tell(key[0], _stays(vitals, key[1], None))
-        elif release(self.control, *key) is None:
-            self._releasing[key] = taken + 1
+        elif release(self.control, *key) is None and taken_s is None:
+            self._releasing[key] = now
 
 
 def _rise_c(before: CardVitals | None, now: CardVitals) -> float:

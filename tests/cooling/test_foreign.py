@@ -1,75 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Drivers that forget, fans that do not obey, and other programs that want the same fans."""
 
-import ctypes
-from collections.abc import Iterator
-
-import pynvml
 import pytest
 
 from rigpanel.cooling.curve import FanCurve
 from rigpanel.cooling.fan_hold import Holder
-from rigpanel.cooling.loop import CoolingLoop
-from rigpanel.cooling.service import CoolingError, CoolingService
-from rigpanel.rig.nvml_control import NvmlControl
+from rigpanel.cooling.orders import CoolingError
+from rigpanel.cooling.service import CoolingService
 from rigpanel.rig.readings import Missing
+from tests.cooling.watched import CURVE, Watched
 from tests.fakes.nvml import FakeRig
-from tests.fakes.nvml.rig import UNKNOWN, VARIABLE
+from tests.fakes.nvml.rig import UNKNOWN
 
-CURVE = FanCurve(((40, 30), (60, 50), (75, 80), (84, 100)))
 SET = "nvmlDeviceSetFanSpeed_v2"
-
-
-class Watched:
-    """The loop over the fake driver in this process, a second at a time."""
-
-    def __init__(self, rig: FakeRig) -> None:
-        self.rig = rig
-        self.now = 100.0
-        self.apart_s = 0.0
-        self.loop = CoolingLoop(
-            NvmlControl(lambda: self.now), lambda: self.now, lambda: self.now + self.apart_s
-        )
-        self.loop.hand_back_all()
-
-    def hold(self, card: int = 0) -> None:
-        self.loop.set_curves(self.rig.uuid(card), {None: CURVE})
-        self.tick()
-
-    def tick(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.now += 1.0
-            self.loop.tick()
-
-    def duty(self, card: int = 0, fan: int = 0) -> int:
-        return int(self.rig.card(card).fans[fan].duty_pct)
-
-    def foreign(self, duty: int, fan: int = 0) -> None:
-        """Set a fan as another program would."""
-        state = self.rig.card(0).fans[fan]
-        state.manual, state.duty_pct, state.target_pct = 1, duty, duty
-
-    def holder(self, fan: int = 0) -> Holder:
-        hold = self.loop.hold(self.rig.uuid(0), fan)
-        assert hold is not None
-        return hold.holder
-
-    def trouble(self, fan: int = 0) -> str:
-        hold = self.loop.hold(self.rig.uuid(0), fan)
-        assert hold is not None
-        return str(hold.trouble)
-
-
-@pytest.fixture
-def watched(fake_nvml: FakeRig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
-    monkeypatch.setenv(VARIABLE, str(fake_nvml.path))
-    monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(fake_nvml.library)))
-    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
-    for card in (0, 1):
-        fake_nvml.card(card).temperature_c = 60
-    watched = Watched(fake_nvml)
-    yield watched
-    watched.loop.control.close()
 
 
 def test_what_was_left_in_manual_is_handed_back_at_the_first_sight(
@@ -137,6 +80,51 @@ def test_a_program_that_hands_the_fan_back_all_the_time_is_not_fought(watched: W
     watched.tick(40)
     assert (watched.holder(), fan.manual, len(watched.rig.orders)) == (Holder.AUTO, 0, orders)
     assert "another program" in watched.trouble()
+
+
+def test_a_fan_that_the_other_program_lets_go_of_is_taken_up_again(watched: Watched) -> None:
+    watched.hold()
+    watched.foreign(70)
+    watched.tick(5)
+    watched.rig.card(0).fans[0].manual = 0
+    watched.tick(5)
+    assert (watched.holder(), watched.rig.manual_fans) == (Holder.OTHER, [(0, 1)])  # not yet
+    watched.tick(30)
+    assert (watched.duty(), watched.holder()) == (50, Holder.CURVE)
+
+
+def quick_ticks(watched: Watched) -> None:
+    """Tick as often as several orders in a row do, faster than a driver may show them."""
+    for _ in range(6):
+        watched.now += 0.01
+        watched.loop.tick()
+
+
+def test_a_fan_that_shows_its_order_late_is_not_given_up(watched: Watched) -> None:
+    watched.rig.card(0).fans[0].deaf = 1
+    watched.hold()
+    quick_ticks(watched)
+    watched.rig.card(0).fans[0].deaf = 0
+    watched.tick()
+    assert (watched.duty(), watched.holder()) == (50, Holder.CURVE)
+
+
+def test_a_fan_that_shows_late_that_it_was_handed_back_is_not_left_in_manual(
+    watched: Watched,
+) -> None:
+    watched.hold()
+    watched.rig.card(0).fans[0].deaf = 1
+    watched.loop.set_curves(watched.rig.uuid(0), {})
+    quick_ticks(watched)
+    watched.rig.card(0).fans[0].deaf = 0
+    watched.tick(2)
+    assert watched.rig.manual_fans == []
+
+
+def test_the_end_waits_for_a_fan_that_shows_late_that_it_was_handed_back(watched: Watched) -> None:
+    watched.hold()
+    watched.rig.card(0).fans[0].late_ms = 50
+    assert (watched.loop.hand_back_all(), watched.rig.manual_fans) == ([], [])
 
 
 def test_a_fan_that_does_not_obey_is_told_and_tried_again_later(watched: Watched) -> None:

@@ -424,11 +424,23 @@ Status nvmlDeviceGetNumFans(Device device, unsigned *out) {
   return OK;
 }
 
+static void put(Fan *fan, unsigned manual, unsigned duty) {
+  fan->manual = manual;
+  fan->duty_pct = fan->target_pct = duty;
+  fan->rpm = duty * 30;
+  fan->due_ms = 0;
+}
+
+static Fan *shown(Fan *fan) {
+  if (fan->due_ms && now_ms() >= fan->due_ms) put(fan, fan->due_manual, fan->due_pct);
+  return fan;
+}
+
 #define FAN(device, number) \
   ENTER(device); \
   if (card->fan_count <= 0) return NOT_SUPPORTED; \
   if ((number) >= (unsigned)card->fan_count) return INVALID; \
-  Fan *fan = &card->fans[number]
+  Fan *fan = shown(&card->fans[number])
 
 Status nvmlDeviceGetFanSpeed(Device device, unsigned *out) {
   FAN(device, 0u);
@@ -496,9 +508,13 @@ static int may_set(void) {
 
 static void turn(Fan *fan, unsigned manual, unsigned duty) {
   if (fan->deaf) return;
-  fan->manual = manual;
-  fan->duty_pct = fan->target_pct = duty;
-  fan->rpm = duty * 30;
+  if (!fan->late_ms) {
+    put(fan, manual, duty);
+    return;
+  }
+  if (!fan->due_ms) fan->due_ms = now_ms() + fan->late_ms;
+  fan->due_manual = manual;
+  fan->due_pct = duty;
 }
 
 #define ORDER(device, number, value) \
@@ -508,7 +524,7 @@ static void turn(Fan *fan, unsigned manual, unsigned duty) {
   if (order == OK && card->fan_count <= 0) order = NOT_SUPPORTED; \
   if (order == OK && (number) >= (unsigned)card->fan_count) order = INVALID; \
   if (order != OK) return card ? note(__func__, card, (int)(number), (int)(value), order) : order; \
-  Fan *fan = &card->fans[number]
+  Fan *fan = shown(&card->fans[number])
 
 Status nvmlDeviceSetFanSpeed_v2(Device device, unsigned number, unsigned duty) {
   ORDER(device, number, duty);

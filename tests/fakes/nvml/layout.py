@@ -46,6 +46,12 @@ class Fan(ctypes.Structure):
     """Duty that the card's own control runs it at."""
     deaf: U32
     """Takes every order without error and obeys none."""
+    late_ms: U32
+    """So long after an order it shows; a later order does not put that off."""
+    due_ms: I64
+    """When the order under way shows, on CLOCK_MONOTONIC; 0 while none is."""
+    due_manual: U32
+    due_pct: U32
 
 
 @layout
