@@ -5,14 +5,18 @@ import ctypes
 import os
 import sys
 import time
+from pathlib import Path
 
 LIBRARY = "libnvidia-ml.so.1"
+KERNEL_MODULE = "/proc/driver/nvidia"
+"""There while the driver is loaded; without it nobody can have set a fan."""
 AUTOMATIC = 0
 FULL_PCT = 100
 TRIES, WAIT_S = 3, 0.2
 MOST_FANS = 16
 """More than any card has, whatever a driver counts."""
 SUCCESS, NOT_SUPPORTED, NO_PERMISSION, FUNCTION_NOT_FOUND = 0, 3, 4, 13
+NOT_OFFERED = {NOT_SUPPORTED, FUNCTION_NOT_FOUND}
 
 
 class _Nvml:
@@ -37,8 +41,11 @@ def main() -> int:
         return 1
     try:
         nvml = _Nvml()
-    except OSError:
-        _say("there is no NVIDIA driver, so there is no fan to hand back.")
+    except OSError as error:
+        if not Path(KERNEL_MODULE).exists():
+            _say("there is no NVIDIA driver, so there is no fan to hand back.")
+            return 0
+        _say(f"the NVIDIA driver's library cannot be used ({error}); the fans stay as they are.")
         return 1
     status = nvml("nvmlInit_v2")
     if status == FUNCTION_NOT_FOUND:
@@ -68,7 +75,7 @@ def _card(nvml: _Nvml, index: int) -> list[str]:
         return [f"GPU {index} does not answer (error {status}); its fans stay as they are."]
     fans = ctypes.c_uint()
     status = nvml("nvmlDeviceGetNumFans", card, ctypes.byref(fans))
-    if status in {NOT_SUPPORTED, FUNCTION_NOT_FOUND}:
+    if status in NOT_OFFERED:
         return []
     if status != SUCCESS:
         return [f"GPU {index} does not tell its fans (error {status}); they stay as they are."]
@@ -83,7 +90,7 @@ def _card(nvml: _Nvml, index: int) -> list[str]:
 
 def _fan(nvml: _Nvml, card: ctypes.c_void_p, fan: ctypes.c_uint) -> int:
     """Hand one fan back and read it back; full speed where it stays in manual all the same."""
-    status = SUCCESS
+    status = read = SUCCESS
     for _ in range(TRIES):
         status = nvml("nvmlDeviceSetDefaultFanSpeed_v2", card, fan)
         if status != SUCCESS:
@@ -94,10 +101,12 @@ def _fan(nvml: _Nvml, card: ctypes.c_void_p, fan: ctypes.c_uint) -> int:
             return SUCCESS
         if read != SUCCESS and status == SUCCESS:
             return SUCCESS
-        if status in {NO_PERMISSION, NOT_SUPPORTED}:
+        if status == NO_PERMISSION or status in NOT_OFFERED:
             break
         time.sleep(WAIT_S)
-    nvml("nvmlDeviceSetFanSpeed_v2", card, fan, ctypes.c_uint(FULL_PCT))
+    full = nvml("nvmlDeviceSetFanSpeed_v2", card, fan, ctypes.c_uint(FULL_PCT))
+    if read != SUCCESS and {status, full} <= NOT_OFFERED:
+        return SUCCESS  # nobody can have set it
     return status or -1
 
 

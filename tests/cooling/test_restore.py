@@ -12,7 +12,7 @@ import pytest
 from rigpanel.cooling import restore
 from tests.cooling.helper_process import TOP, RunningHelper, restore_auto
 from tests.fakes.nvml import FakeRig
-from tests.fakes.nvml.rig import UNKNOWN
+from tests.fakes.nvml.rig import NOT_SUPPORTED, UNKNOWN
 
 
 @pytest.fixture
@@ -53,6 +53,49 @@ def test_the_policy_call_stands_in_for_the_usual_one(stuck: FakeRig) -> None:
     stuck.fail("nvmlDeviceSetDefaultFanSpeed_v2", UNKNOWN)
     assert restore_auto(stuck).returncode == 0
     assert stuck.manual_fans == []
+
+
+def test_a_fan_that_shows_late_that_it_was_handed_back_is_waited_for(stuck: FakeRig) -> None:
+    for fan in stuck.card(1).fans[:2]:
+        fan.late_ms = 50
+    done = restore_auto(stuck)
+    assert (done.returncode, done.stderr, stuck.manual_fans) == (0, "", [])
+
+
+def test_a_card_whose_fans_nobody_can_set_is_no_failure(fake_nvml: FakeRig) -> None:
+    for function in (
+        "nvmlDeviceSetDefaultFanSpeed_v2",
+        "nvmlDeviceSetFanControlPolicy",
+        "nvmlDeviceSetFanSpeed_v2",
+        "nvmlDeviceGetFanControlPolicy_v2",
+    ):
+        fake_nvml.fail(function, NOT_SUPPORTED, card=0)
+    done = restore_auto(fake_nvml)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root is told that before")
+def test_a_library_that_cannot_be_used_is_told_from_no_driver(tmp_path: Path) -> None:
+    (tmp_path / restore.LIBRARY).write_text("no library")
+    module = tmp_path / "module"
+    script = (
+        "import sys; from pathlib import Path; from rigpanel.cooling import restore\n"
+        "restore.KERNEL_MODULE = sys.argv[1]\n"
+        "sys.exit(restore.main())"
+    )
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(module)],
+            cwd=TOP,
+            env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said.append((done.returncode, "no fan to hand back" in done.stderr))
+        module.mkdir(exist_ok=True)
+    assert said == [(0, True), (1, False)]
 
 
 def test_an_old_library_has_its_fans_handed_back_too(tmp_path: Path) -> None:
