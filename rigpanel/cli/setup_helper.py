@@ -38,14 +38,12 @@ def run(options: argparse.Namespace) -> int:
         return _session(options)
     if options.root is not None:
         places = Places(options.root)
-        install.remove(places, options.socket) if options.remove else install.install(places)
+        install.remove(places) if options.remove else install.install(places)
         return 0
     if os.geteuid() != 0:
         return _again_as_root(options)
     if options.remove:
-        install.remove(Places(), options.socket)
-        print("The fan helper is removed; every fan is under its card's own control.")
-        return 0
+        return _remove(Places(), options.socket)
     if not install.runs_systemd():
         raise InstallError(
             "This system does not run systemd, so no service can be installed. "
@@ -65,6 +63,21 @@ def _again_as_root(options: argparse.Namespace) -> int:
     command += ["--socket", options.socket] if options.socket else []
     print(f"Root is needed: {command[0]} asks for the right.", file=sys.stderr)
     return subprocess.run(command, check=False).returncode
+
+
+def _remove(places: Places, socket: str | None) -> int:
+    """End the helper and put the cards back before the notes that tell how are removed."""
+    if install.runs_systemd():
+        install.end_service()
+    all_back = install.put_cards_back(places, socket)
+    install.remove(places)
+    if not all_back:
+        raise InstallError(
+            "The fan helper is removed, but not every fan or power limit could be put back; what "
+            "stays is named above. A reboot puts it back."
+        )
+    print("The fan helper is removed; fans and power limits are the cards' own again.")
+    return 0
 
 
 def _session(options: argparse.Namespace) -> int:

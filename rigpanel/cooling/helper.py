@@ -17,12 +17,15 @@ STATE_DIR = Path("/var/lib/rigpanel")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the helper and return its exit status: 0 all fans handed back, 1 failed, 2 bad usage."""
+    """Run the helper, or put back what one set; return the exit status.
+
+    0: all is handed back; 1: something stays, or it cannot run; 2: bad usage.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if "--restore-auto" in words:
-        failed = restore.main()
-        _have_let_go(words)
-        return failed
+    backwards = {"--restore-auto": _restore_auto, "--restore-limits": _restore_limits}
+    asked = [way for word, way in backwards.items() if word in words]
+    if asked:
+        return max(way(words) for way in asked)
     options = _parser().parse_args(words)
     if options.suspend or options.resume:
         return _announce_sleep(options.socket, going=options.suspend)
@@ -52,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where curves are kept ({STATE_DIR})",
     )
     parser.add_argument("--restore-auto", action="store_true", help="hand every fan back, and exit")
+    parser.add_argument(
+        "--restore-limits",
+        action="store_true",
+        help="put back the power limits it has changed, and exit",
+    )
     parser.add_argument(
         "--session-of",
         metavar="UID",
@@ -106,7 +114,7 @@ def _run(options: argparse.Namespace, beat: Callable[[], None]) -> int:
         finally:
             _tell_systemd("STOPPING=1")
             # Fans before all else: what comes after may fail.
-            problems = service.loop.hand_back_all()
+            problems = service.stop()
             for problem in problems:
                 _say(problem)
             failed = failed or bool(problems)
@@ -166,8 +174,9 @@ def _announce_sleep(path: str | None, *, going: bool) -> int:
     return 0
 
 
-def _have_let_go(words: Sequence[str]) -> None:
-    """Have a helper that runs forget its curves, or it would take the fans again."""
+def _restore_auto(words: Sequence[str]) -> int:
+    """Hand every fan back; a helper that runs forgets its curves, or it would take them again."""
+    failed = restore.main()
     from rigpanel.cooling.client import (
         HelperClient,
         HelperError,
@@ -183,6 +192,20 @@ def _have_let_go(words: Sequence[str]) -> None:
         pass
     except HelperError as error:
         _say(f"a helper runs and may take the fans again: {error}")
+    return failed
+
+
+def _restore_limits(words: Sequence[str]) -> int:
+    """Put power limits back, beside a helper that runs or without one."""
+    if os.geteuid() != 0:
+        _say("only root may put power limits back: run this as root.")
+        return 1
+    from rigpanel.cooling.hardware import open_control
+    from rigpanel.cooling.restore_limits import restore_limits
+    from rigpanel.cooling.state import StateStore
+
+    options = _parser().parse_args(words)
+    return restore_limits(open_control(), StateStore(options.state_dir), options.socket)
 
 
 def _say(sentence: str) -> None:

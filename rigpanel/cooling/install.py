@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rigpanel import errors, paths
-from rigpanel.cooling import restore
-from rigpanel.cooling.client import HelperClient, HelperError
+from rigpanel.cooling import helper, restore
 
 FILES = "helper"
 UNITS = ("rigpanel-fand.service", "rigpanel-fand-sleep.service")
@@ -146,26 +145,30 @@ def enable() -> None:
     _run("systemctl", "restart", UNITS[0])
 
 
-def remove(places: Places, socket: str | None = None) -> None:
-    """Take everything back: power limits, fans, service, files, and the curves kept."""
-    if places.root == Path("/"):
-        _put_cards_back(socket)
+def end_service() -> None:
+    """Have systemd end the helper, which hands the fans back, and start it no more."""
+    with contextlib.suppress(InstallError):  # there is none: what follows is done all the same
+        _run("systemctl", "disable", "--now", *UNITS)
+
+
+def put_cards_back(places: Places, socket: str | None = None) -> bool:
+    """Put every fan and power limit back, whether a helper runs or not; whether all are.
+
+    What is not is said on stderr.
+    """
+    where = ["--state-dir", str(places.state), *(["--socket", socket] if socket else [])]
+    return helper.main(["--restore-auto", "--restore-limits", *where]) == 0
+
+
+def remove(places: Places) -> None:
+    """Remove what `install` wrote, and what the helper kept."""
     for file in (*(places.units / unit for unit in UNITS), places.policy):
         file.unlink(missing_ok=True)
     for folder in (places.library, places.state):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _put_cards_back(socket: str | None) -> None:
-    """Have the helper put back what it set, end it, and hand the fans back once more."""
-    with contextlib.suppress(HelperError), HelperClient(socket) as client:
-        client.ask("reset_power_limits")
-        client.ask("auto")
-    if runs_systemd():
-        for command in (("disable", "--now", *UNITS), ("daemon-reload",)):
-            with contextlib.suppress(InstallError):
-                _run("systemctl", *command)
-    restore.main()
+    if places.root == Path("/") and runs_systemd():
+        with contextlib.suppress(InstallError):
+            _run("systemctl", "daemon-reload")
 
 
 def session_command() -> list[str]:

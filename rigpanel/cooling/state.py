@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from rigpanel.cooling.curve import CurveError, FanCurve, curve_as_json, curve_fr
 from rigpanel.errors import RigpanelError
 
 FILE = "cooling.json"
-VERSION = 1
+VERSION = 2
 MOST_BYTES = 1_000_000
 ALL_FANS = "all"
 MOST_W = 5000.0
@@ -31,12 +31,25 @@ class StateError(RigpanelError):
     """The state cannot be kept or read; the text names the file and what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedLimit:
+    """A card's power limit that was changed, with the way back; in watts."""
+
+    before_w: float
+    """From before it was first changed."""
+    was_w: float
+    """In force when `set_w` was ordered."""
+    set_w: float
+    agreed_w: float | None = None
+    """What it goes back to unless `set_w` is confirmed; None once it is."""
+
+
 @dataclass(slots=True)
 class KeptState:
-    """Curves by card and fan (None for every fan), and each changed card's limit from before."""
+    """Curves by card and fan (None for every fan), and each card's changed power limit."""
 
     curves: dict[str, dict[int | None, FanCurve]] = field(default_factory=dict)
-    limit_before_w: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, ChangedLimit] = field(default_factory=dict)
 
 
 class StateStore:
@@ -55,8 +68,8 @@ class StateStore:
             return KeptState()
         except UNUSABLE as error:
             raise StateError(
-                f"{self._path} cannot be used ({error}); the cards keep their own fan control. "
-                "Remove the file and set the curves again."
+                f"{self._path} cannot be used ({error}), so no curve and no changed power limit is "
+                "known. Remove the file and set them again."
             ) from error
 
     def write(self, state: KeptState) -> None:
@@ -77,8 +90,8 @@ class StateStore:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
             raise StateError(
-                f"{self._path} cannot be written ({error.strerror}), so this will not outlast the "
-                "helper. Make room on that disk and set it again."
+                f"{self._path} cannot be written ({error.strerror}). Make room on that disk and "
+                "set it again."
             ) from error
 
 
@@ -90,7 +103,8 @@ def _as_json(state: KeptState) -> dict[str, Any]:
         }
         for uuid, by_fan in state.curves.items()
     }
-    return {"version": VERSION, "curves": curves, "limit_before_w": state.limit_before_w}
+    limits = {uuid: asdict(changed) for uuid, changed in state.limits.items()}
+    return {"version": VERSION, "curves": curves, "limits": limits}
 
 
 def _from_json(value: Any) -> KeptState:
@@ -103,7 +117,14 @@ def _from_json(value: Any) -> KeptState:
         }
         for uuid, by_fan in value["curves"].items()
     }
-    limits = {str(uuid): float(watts) for uuid, watts in value["limit_before_w"].items()}
-    if not all(0 < watts <= MOST_W for watts in limits.values()):
-        raise ValueError("a power limit in it cannot be")
+    limits = {str(uuid): _limit(changed) for uuid, changed in value["limits"].items()}
     return KeptState(curves, limits)
+
+
+def _limit(value: Any) -> ChangedLimit:
+    agreed = value["agreed_w"]
+    names = ("before_w", "was_w", "set_w", *(() if agreed is None else ("agreed_w",)))
+    watts = [float(value[name]) for name in names]
+    if not all(0 < each <= MOST_W for each in watts):
+        raise ValueError("a power limit in it cannot be")
+    return ChangedLimit(*watts)

@@ -7,6 +7,7 @@ from typing import Any
 from rigpanel.cooling.curve import curve_as_json
 from rigpanel.cooling.fan_hold import Holder
 from rigpanel.cooling.loop import CoolingLoop
+from rigpanel.cooling.power_limits import is_ours
 from rigpanel.cooling.state import ALL_FANS, KeptState
 from rigpanel.rig.as_json import with_reasons
 from rigpanel.rig.readings import UNKNOWN_UUID, FanSample, Missing, Reading
@@ -35,6 +36,7 @@ def _held_card(
     loop: CoolingLoop, vitals: CardVitals, trial_left_s: float | None, kept: KeptState
 ) -> dict[str, Any]:
     fans, troubles = [], []
+    changed = kept.limits.get(vitals.uuid)
     targets = dict(zip((fan.fan for fan in vitals.fan_samples), vitals.targets_pct, strict=False))
     for fan in vitals.fan_samples:
         hold = loop.hold(vitals.uuid, fan.fan)
@@ -58,20 +60,23 @@ def _held_card(
         },
         "persisted": loop.curves(vitals.uuid) == kept.curves.get(vitals.uuid, {}),
         "trial_left_s": trial_left_s,
-        "limit_changed": vitals.uuid in kept.limit_before_w,
+        "limit_changed": changed is not None and is_ours(vitals, changed),
     }
 
 
-def bare_cards(cards: Iterable[CardVitals]) -> list[dict[str, Any]]:
-    """Return cards in the same shape where no helper runs: nobody here holds a fan."""
+def bare_cards(cards: Iterable[CardVitals], unasked: Missing | None = None) -> list[dict[str, Any]]:
+    """Return cards in the same shape as they look without the helper's word.
+
+    `unasked` says why a helper that runs could not be asked: who holds a fan is unknown then.
+    """
     return [
         _card(
             vitals,
             [
-                _fan(fan, target, None, _who(fan))
+                _fan(fan, target, unasked, _who(fan) if unasked is None else unasked)
                 for fan, target in zip(vitals.fan_samples, vitals.targets_pct, strict=True)
             ],
-            None,
+            unasked,
         )
         for vitals in cards
     ]
@@ -84,7 +89,9 @@ def _who(fan: FanSample) -> Reading[str]:
     return Holder.AUTO.value if fan.policy == "auto" else Holder.OTHER.value
 
 
-def _card(vitals: CardVitals, fans: list[dict[str, Any]], failsafe: str | None) -> dict[str, Any]:
+def _card(
+    vitals: CardVitals, fans: list[dict[str, Any]], failsafe: Reading[str | None]
+) -> dict[str, Any]:
     unknown = vitals.uuid.startswith(UNKNOWN_UUID)
     return with_reasons(
         {
@@ -106,7 +113,10 @@ def _card(vitals: CardVitals, fans: list[dict[str, Any]], failsafe: str | None) 
 
 
 def _fan(
-    fan: FanSample, target: Reading[float], points: list[list[float]] | None, holder: Reading[str]
+    fan: FanSample,
+    target: Reading[float],
+    points: Reading[list[list[float]] | None],
+    holder: Reading[str],
 ) -> dict[str, Any]:
     return with_reasons(
         {

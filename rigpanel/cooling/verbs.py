@@ -41,7 +41,7 @@ def carry_out(service: CoolingService, request: Request, client: int) -> dict[st
                 request.optional_number("confirm_within_s", *TRIAL_RANGE_S),
             )
         case "reset_power_limits":
-            service.reset_power_limits(request.optional_uuid())
+            return {"left": service.reset_power_limits(request.optional_uuid())}
         case "suspend":
             service.loop.suspend()
         case _:

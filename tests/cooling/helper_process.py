@@ -106,8 +106,15 @@ class RunningHelper:
 
 def restore_auto(rig: FakeRig, socket: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the hand-back path by itself; without `socket` beside no helper."""
+    return run_backwards(rig, "--restore-auto", socket=socket)
+
+
+def run_backwards(
+    rig: FakeRig, *arguments: str, socket: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the ways back that end at once."""
     nobody = rig.path.with_name("nobody.sock")
-    command = [sys.executable, "-m", "rigpanel.cooling.helper", "--restore-auto"]
+    command = [sys.executable, "-m", "rigpanel.cooling.helper", *arguments]
     return subprocess.run(
         [*command, "--socket", str(socket or nobody)],
         cwd=TOP,

@@ -15,7 +15,8 @@ from rigpanel.cli import main
 from rigpanel.cooling import install
 from rigpanel.cooling.client import HelperClient, NotRunningError
 from rigpanel.cooling.install import Places, build_archive, system_python
-from tests.cooling.helper_process import PATIENCE_S, until
+from tests.cooling.conftest import Start
+from tests.cooling.helper_process import PATIENCE_S, TOP, until
 from tests.fakes.nvml import FakeRig
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the helper runs as root only")
@@ -72,7 +73,10 @@ def test_the_units_start_what_was_installed(installed: Places) -> None:
         assert f"/{file.relative_to(installed.root)}" in unit
     assert f"ExecStart={system_python()} -IS" in unit
     assert unit.count("ExecStopPost=") == 1
-    for line in ("Type=notify", "WatchdogSec=10", "DevicePolicy=closed", "NoNewPrivileges=yes"):
+    for line in (
+        *("Type=notify", "WatchdogSec=10", "DevicePolicy=closed", "NoNewPrivileges=yes"),
+        "DeviceAllow=char-195 rw",  # by number: by its name only a driver loaded already is found
+    ):
         assert line in unit.splitlines()
 
 
@@ -101,12 +105,64 @@ def test_polkit_asks_once_for_the_active_user(installed: Places) -> None:
 def test_nothing_is_left_after_its_removal(installed: Places) -> None:
     installed.state.mkdir(parents=True)
     (installed.state / "cooling.json").touch()
-    socket = str(installed.root / "none.sock")
-    assert (
-        main(["setup-helper", "--remove", "--root", str(installed.root), "--socket", socket]) == 0
-    )
+    assert main(["setup-helper", "--remove", "--root", str(installed.root)]) == 0
     assert [path for path in installed.root.rglob("*rigpanel*") if path.is_file()] == []
     assert not installed.state.exists()
+
+
+def remove(rig: FakeRig, places: Places) -> subprocess.CompletedProcess[str]:
+    """Run `setup-helper --remove` on these places in place of the machine's, without systemd."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from rigpanel.cli import main, setup_helper\n"
+        "from rigpanel.cooling import install\n"
+        "install.runs_systemd = lambda: False\n"
+        "setup_helper.Places = lambda: install.Places(Path(sys.argv[1]))\n"
+        "sys.exit(main(['setup-helper', '--remove', '--socket', sys.argv[2]]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, str(places.root), str(places.root / "fand.sock")],
+        cwd=TOP,
+        env=rig.env(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+@needs_root
+@pytest.mark.parametrize("runs", [True, False])
+def test_its_removal_puts_fans_and_limits_back_whether_a_helper_runs_or_not(
+    start_helper: Start, fake_nvml: FakeRig, tmp_path: Path, runs: bool
+) -> None:
+    places = Places(tmp_path)
+    helper = start_helper("--state-dir", str(places.state))
+    helper.set_curve(0, persist=True)
+    helper.ask("set_power_limit", gpu=fake_nvml.uuid(0), limit_w=280)
+    if not runs:
+        helper.kill()
+        helper.process.wait(PATIENCE_S)
+        assert len(fake_nvml.manual_fans) == 2
+    done = remove(fake_nvml, places)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (fake_nvml.manual_fans, fake_nvml.card(0).limit_mw) == ([], 350_000)
+    assert not places.state.exists()
+
+
+@needs_root
+def test_its_removal_says_what_could_not_be_put_back(
+    start_helper: Start, fake_nvml: FakeRig, tmp_path: Path
+) -> None:
+    places = Places(tmp_path)
+    helper = start_helper("--state-dir", str(places.state))
+    helper.ask("set_power_limit", gpu=fake_nvml.uuid(0), limit_w=280)
+    helper.end()
+    fake_nvml.lose(0)
+    done = remove(fake_nvml, places)
+    assert (done.returncode, done.stdout.count("removed")) == (1, 0)
+    assert fake_nvml.uuid(0) in done.stderr
+    assert "A reboot puts it back" in done.stderr
 
 
 def test_without_systemd_it_says_what_to_do_instead(

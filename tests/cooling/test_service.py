@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from rigpanel.cooling.client import HelperError
-from rigpanel.cooling.state import FILE, KeptState, StateError, StateStore
+from rigpanel.cooling.curve import FanCurve
+from rigpanel.cooling.state import FILE, ChangedLimit, KeptState, StateError, StateStore
 from tests.cooling.conftest import Start
 from tests.cooling.helper_process import CURVE, RunningHelper, until
 from tests.fakes.nvml import FakeRig
 
+CURVE_KEPT = FanCurve(((30, 60), (70, 90)))
 OTHER = {"points": [[30, 60], [70, 90]]}
 
 
@@ -80,9 +82,9 @@ def test_a_limit_goes_back_to_what_it_was_also_after_a_restart(
     assert fake_nvml.card(0).limit_mw == 260_000  # only the fans are dangerous to leave
     second = start_helper()
     assert second.card(0)["limit_changed"]
-    second.ask("reset_power_limits")
+    second.ask("reset_power_limits", gpu=fake_nvml.uuid(0))
     assert fake_nvml.card(0).limit_mw == 330_000
-    second.ask("reset_power_limits")
+    assert second.ask("reset_power_limits")["left"] == []
     assert not second.card(0)["limit_changed"]
 
 
@@ -145,17 +147,34 @@ def test_a_lost_card_keeps_no_other_from_its_old_limit(
     assert fake_nvml.card(1).limit_mw == 350_000
 
 
+def with_limit(agreed_w: str) -> str:
+    limit = f'{{"before_w": 350, "was_w": 350, "set_w": 280, "agreed_w": {agreed_w}}}'
+    return f'{{"version": 2, "curves": {{}}, "limits": {{"GPU": {limit}}}}}'
+
+
+def test_the_state_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(with_limit("350"))
+    kept = StateStore(tmp_path).read()
+    assert kept.limits == {"GPU": ChangedLimit(350.0, 350.0, 280.0, 350.0)}
+    kept.curves["GPU"] = {None: CURVE_KEPT, 1: CURVE_KEPT}
+    StateStore(tmp_path).write(kept)
+    assert StateStore(tmp_path).read() == kept
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "{}",
         "[]",
-        '{"version": 1}',
+        '{"version": 1, "curves": {}, "limits": {}}',
+        '{"version": 2}',
         "[" * 50_000,
-        '{"version": 1, "curves": {}, "limit_before_w": {"GPU": Infinity}}',
-        '{"version": 1, "curves": {}, "limit_before_w": {"GPU": NaN}}',
-        f'{{"version": 1, "curves": {{}}, "limit_before_w": {{"GPU": 1{"0" * 400}}}}}',
-        '{"version": 1, "curves": {"GPU": {"all": {"points": [[NaN, 30], [80, 90]]}}}}',
+        with_limit("Infinity"),
+        with_limit("NaN"),
+        with_limit("1" + "0" * 400),
+        with_limit("0"),
+        '{"version": 2, "curves": {}, "limits": {"GPU": 350}}',
+        '{"version": 2, "curves": {"GPU": {"all": {"points": [[NaN, 30], [80, 90]]}}}}',
     ],
 )
 def test_a_state_file_that_cannot_be_is_refused_in_words(tmp_path: Path, text: str) -> None:
@@ -176,7 +195,7 @@ def test_a_curve_set_for_good_does_not_confirm_another_fans_trial(
 
 def test_the_state_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     store = StateStore(tmp_path)
-    store.write(KeptState(limit_before_w={"GPU-a": 350.0}))
+    store.write(KeptState(limits={"GPU-a": ChangedLimit(350.0, 350.0, 280.0)}))
     with (tmp_path / FILE).open() as reading:
         store.write(KeptState())
         assert "GPU-a" in reading.read()

@@ -98,6 +98,23 @@ def test_hung(start_helper: Start, fake_nvml: FakeRig) -> None:
     assert helper.process.wait(10) == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the helper runs as root only")
+def test_a_helper_that_the_driver_holds_past_sigkill_keeps_no_fan(fake_nvml: FakeRig) -> None:
+    for card in (0, 1):
+        fake_nvml.card(card).fans[0].manual = 1
+    script = (
+        "import signal, sys, time\n"
+        "from rigpanel.cooling import guard\n"
+        "signal.pidfd_send_signal = lambda *_: None  # as if it stood in a call that never ends\n"
+        "guard.END_S = guard.FIRST_BEAT_S = 0.1\n"
+        "sys.exit(guard.run_guarded(lambda beat: time.sleep(300) or 0, 0.1))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=TOP, env=fake_nvml.env(), timeout=60, check=False
+    )
+    assert (done.returncode, fake_nvml.manual_fans) == (1, [])
+
+
 def test_a_hung_driver_starves_systemds_watchdog(
     start_helper: Start, fake_nvml: FakeRig, tmp_path: Path
 ) -> None:
@@ -148,6 +165,15 @@ def test_a_panel_that_leased_the_fans_dies(helper: RunningHelper, fake_nvml: Fak
         assert fake_nvml.manual_fans == [(0, 0), (0, 1)]
         panel.kill()
         assert until(lambda: automatic(fake_nvml), "fans handed back") < HANDED_BACK_S
+
+
+def test_a_panel_that_leases_a_fan_with_a_kept_curve_is_no_reason_to_take_it_up_at_the_end(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    helper.set_curve(0, persist=True)
+    with helper.connect() as panel:
+        panel.ask("set_curve", gpu=fake_nvml.uuid(0), curve=CURVE, lease=True)
+        assert (helper.end(), fake_nvml.manual_fans) == (0, [])
 
 
 def test_suspend_and_resume(helper: RunningHelper, fake_nvml: FakeRig) -> None:
