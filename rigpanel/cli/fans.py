@@ -9,7 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from rigpanel.cli.helper_cards import add_socket, card_meant, connect
-from rigpanel.cooling.client import HelperClient, NoPermissionError, NotRunningError
+from rigpanel.cooling.client import (
+    HelperClient,
+    HelperError,
+    NoPermissionError,
+    NotRunningError,
+)
 from rigpanel.cooling.curve import (
     HYSTERESIS_RANGE_C,
     CurveError,
@@ -20,6 +25,7 @@ from rigpanel.cooling.curve import (
 )
 from rigpanel.cooling.status import bare_cards
 from rigpanel.errors import RigpanelError, UsageError
+from rigpanel.rig.readings import Missing
 
 CARD_KEYS = ("uuid", "index", "temperature_c", "fans", "failsafe")
 HEADINGS = ("GPU", "Fan", "Temp", "Duty", "Target", "RPM", "Range", "Held by", "Curve")
@@ -115,26 +121,32 @@ def _say_done(options: argparse.Namespace, client: HelperClient, sentence: str) 
 
 
 def _read(options: argparse.Namespace) -> tuple[dict[str, Any], str | None]:
-    """Return what `--json` prints, and what is wrong with the driver, if anything."""
-    helper = "not_running"
+    """Return what `--json` prints, and what kept it from being all, if anything."""
     if getattr(options, "demo", False):
         from rigpanel.rig.simulated_control import SimulatedControl
 
         cards = bare_cards(SimulatedControl().read())
-        return _shown(helper, {"simulated": True, "gpus": cards}), None
+        return _shown("not_running", {"simulated": True, "gpus": cards}), None
     try:
         with connect(options) as client:
             status = client.ask("status")
             return _shown("running", status), status["driver_problem"]
-    except NoPermissionError:
-        helper = "no_permission"
     except NotRunningError:
-        pass
+        return _read_cards("not_running", None)
+    except NoPermissionError:
+        return _read_cards("no_permission", Missing.NO_PERMISSION)
+    except HelperError as error:  # it hangs, or belongs to another version
+        shown, problem = _read_cards("running", Missing.READ_FAILED)
+        return shown, problem or str(error)
+
+
+def _read_cards(helper: str, unasked: Missing | None) -> tuple[dict[str, Any], str | None]:
+    """Read the cards without the helper; `unasked` says why one that runs could not be asked."""
     from rigpanel.rig.nvml_vitals import NvmlVitals
 
     source = NvmlVitals()
     try:
-        cards = bare_cards(source.read())
+        cards = bare_cards(source.read(), unasked)
     finally:
         source.close()
     why = source.missing
@@ -169,6 +181,11 @@ def as_table(shown: Mapping[str, Any]) -> str:
     if shown.get("simulated"):
         lines.insert(0, "Simulated rig: nothing here is measured.")
     lines += [
+        f"GPU {card['index']}: its fans cannot be read ({_why(card, 'fans')})"
+        for card in cards
+        if card["fans"] is None
+    ]
+    lines += [
         f"GPU {card['index']}: not on its curve: {card['failsafe']}"
         for card in cards
         if card["failsafe"]
@@ -181,15 +198,14 @@ def _row(card: Mapping[str, Any], fan: Mapping[str, Any]) -> tuple[str, ...]:
     def word(name: str, unit: str = " %") -> str:
         value = fan[name]
         if value is None:
-            return str(fan["missing"].get(name, "-")).replace("_", " ")
+            return _why(fan, name)
         return f"{value:g}{unit}" if isinstance(value, (int, float)) else str(value)
 
     hot = card["temperature_c"]
-    missing = card.get("missing", {}).get("temperature_c", "-").replace("_", " ")
     return (
         str(card["index"]),
         str(fan["fan"]),
-        missing if hot is None else f"{hot:g} °C",
+        _why(card, "temperature_c") if hot is None else f"{hot:g} °C",
         word("duty_pct"),
         word("target_pct"),
         word("rpm", ""),
@@ -197,8 +213,15 @@ def _row(card: Mapping[str, Any], fan: Mapping[str, Any]) -> tuple[str, ...]:
         if fan["max_duty_pct"] is None
         else f"{word('min_duty_pct', '')} to {word('max_duty_pct')}",
         word("held_by"),
-        "-" if fan["curve"] is None else points_as_text(tuple(map(tuple, fan["curve"]))),
+        _why(fan, "curve")
+        if fan["curve"] is None
+        else points_as_text(tuple(map(tuple, fan["curve"]))),
     )
+
+
+def _why(readings: Mapping[str, Any], name: str) -> str:
+    """Say why something is null; a dash where there is nothing to be said."""
+    return str(readings.get("missing", {}).get(name, "-")).replace("_", " ")
 
 
 def _fan(text: str) -> int:

@@ -3,8 +3,11 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 
 from rigpanel.cli import main
-from tests.cooling.helper_process import TOP, RunningHelper
+from tests.cooling.helper_process import CURVE, TOP, RunningHelper, until
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import DRIVER_NOT_LOADED, NOT_SUPPORTED
 
@@ -177,6 +180,143 @@ def test_without_a_driver_it_says_so(rigpanel: Rigpanel, fake_nvml: FakeRig) -> 
     assert (done.returncode, "not loaded" in done.stderr) == (1, True)
     told = json.loads(done.stdout)
     assert (told["gpus"], told["missing"]) == (None, {"gpus": "read_failed"})
+
+
+def unasked(told: dict[str, Any], why: str) -> None:
+    """Hold that what only the helper knows is null and says why, and the rest was read."""
+    for card in told["gpus"]:
+        assert set(card) == {"uuid", "index", "temperature_c", "fans", "failsafe", "missing"}
+        assert (card["failsafe"], card["missing"]) == (None, {"failsafe": why})
+        for fan in card["fans"]:
+            assert set(fan) == FAN_KEYS
+            assert (fan["curve"], fan["held_by"]) == (None, None)
+            assert fan["missing"] == {"curve": why, "held_by": why}
+            assert isinstance(fan["duty_pct"], float)
+
+
+def in_one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a command that failed said, which must be one line."""
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_a_helper_that_hangs_is_told_and_the_fans_are_read_all_the_same(
+    rigpanel: Rigpanel, helper: RunningHelper
+) -> None:
+    helper.set_curve(0)
+    os.kill(helper.child, signal.SIGSTOP)
+    done = rigpanel("fans", "--json")
+    os.kill(helper.child, signal.SIGCONT)
+    assert "does not answer" in in_one_line(done)
+    told = json.loads(done.stdout)
+    assert told["helper"] == "running"
+    unasked(told, "read_failed")
+    assert [fan["policy"] for fan in told["gpus"][0]["fans"]] == ["manual", "manual"]
+
+
+def test_a_helper_of_another_version_is_told_and_the_fans_are_read_all_the_same(
+    rigpanel: Rigpanel, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as newer:
+        newer.bind(str(tmp_path / "fand.sock"))
+        newer.listen()
+
+        def refuse() -> None:
+            with newer.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(b'{"v":2,"id":null,"ok":false,"error":"speaks version 2"}\n')
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        done = rigpanel("fans", "--json")
+        refusing.join()
+    assert "Install the one that belongs to this rigpanel" in in_one_line(done)
+    told = json.loads(done.stdout)
+    assert told["helper"] == "running"
+    unasked(told, "read_failed")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_helper_this_user_may_not_reach_is_said_to_be_there(
+    helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    helper.socket.chmod(0o600)
+    fake_nvml.path.chmod(0o666)
+    for folder in fake_nvml.path.parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    script = (
+        "import ctypes, os, sys\n"
+        "from rigpanel.cli import fans, main\n"
+        "from rigpanel.rig import nvml_vitals\n"
+        "ctypes.CDLL('libnvidia-ml.so.1')\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "sys.exit(main(['fans', '--json', '--socket', sys.argv[1]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(helper.socket)],
+        cwd=TOP,
+        env=fake_nvml.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = shown(done)
+    assert told["helper"] == "no_permission"
+    unasked(told, "no_permission")
+
+
+def test_a_lost_card_keeps_its_place_with_the_helper_and_without(
+    here: Here, rigpanel: Rigpanel, helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    helper.set_curve(1)
+    fake_nvml.lose(1)
+    until(lambda: helper.card(1)["failsafe"], "the loss is told")
+    status, out, err = here("fans", "--json")
+    assert (status, err) == (0, "")
+    card = json.loads(out)["gpus"][1]
+    assert "gpu lost" in card.pop("failsafe")
+    assert card == {
+        "uuid": fake_nvml.uuid(1),
+        "index": 1,
+        "temperature_c": None,
+        "fans": None,
+        "missing": {"temperature_c": "gpu_lost", "fans": "gpu_lost"},
+    }
+    table = here("fans")[1]
+    assert "GPU 1: its fans cannot be read (gpu lost)" in table
+    helper.end()
+    fresh = shown(rigpanel("fans", "--json"))
+    assert fresh["helper"] == "not_running"
+    assert fresh["gpus"][1] == {
+        "uuid": None,
+        "index": 1,
+        "temperature_c": None,
+        "fans": None,
+        "failsafe": None,
+        "missing": {"uuid": "gpu_lost", "temperature_c": "gpu_lost", "fans": "gpu_lost"},
+    }
+
+
+def test_a_fan_that_another_program_has_is_said_to_be_its(
+    here: Here, helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    helper.set_curve(0)
+    for card, number in ((0, 1), (1, 0)):  # one from its curve, one that had none
+        fan = fake_nvml.card(card).fans[number]
+        fan.manual, fan.duty_pct, fan.target_pct = 1, 64, 64
+    until(lambda: helper.card(0)["failsafe"], "it is told")
+    status, out, err = here("fans", "--json")
+    assert (status, err) == (0, "")
+    cards = json.loads(out)["gpus"]
+    held = [[(fan["held_by"], fan["policy"]) for fan in card["fans"]] for card in cards]
+    assert held == [
+        [("curve", "manual"), ("other", "manual")],
+        [("other", "manual"), ("auto", "auto")],
+    ]
+    assert "another program set the fan to 64 %" in cards[0]["failsafe"]
+    assert cards[0]["fans"][1]["curve"] == [list(point) for point in CURVE["points"]]
+    assert cards[1]["failsafe"] is None
 
 
 def test_the_simulated_rig_says_that_it_is(rigpanel: Rigpanel) -> None:
