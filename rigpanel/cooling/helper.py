@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         type=Path,
         default=Path(os.environ.get("STATE_DIRECTORY") or STATE_DIR),
-        help=f"where curves are kept ({STATE_DIR})",
+        help=f"where curves and the way back of power limits are kept ({STATE_DIR})",
     )
     parser.add_argument("--restore-auto", action="store_true", help="hand every fan back, and exit")
     parser.add_argument(
@@ -83,9 +83,10 @@ def _run(options: argparse.Namespace, beat: Callable[[], None]) -> int:
 
     from rigpanel.cooling.authority import Authority
     from rigpanel.cooling.hardware import open_control
+    from rigpanel.cooling.listener import AlreadyServedError, ListenerError
     from rigpanel.cooling.loop import CoolingLoop
     from rigpanel.cooling.protocol import socket_path
-    from rigpanel.cooling.server import AlreadyServedError, Server, ServerError
+    from rigpanel.cooling.server import Server
     from rigpanel.cooling.service import CoolingService
     from rigpanel.cooling.state import StateStore
 
@@ -118,7 +119,7 @@ def _run(options: argparse.Namespace, beat: Callable[[], None]) -> int:
             for problem in problems:
                 _say(problem)
             failed = failed or bool(problems)
-    except ServerError as error:
+    except ListenerError as error:
         _say(str(error))
         # Where another helper serves, the fans are its own; else what a dead one left is handed
         # back by who sees this fail.

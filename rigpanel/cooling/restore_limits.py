@@ -18,7 +18,7 @@ def restore_limits(control: CoolingControl, store: StateStore, socket: str | Non
     try:
         with HelperClient(socket) as client:
             client.ask("ping")  # so that one that hangs is not waited for long
-            for sentence in client.ask("reset_power_limits")["left"]:
+            for sentence in client.ask("reset_power_limits").get("left", ()):
                 _say(sentence)
             return 0
     except NotRunningError:

@@ -2,7 +2,6 @@
 """The helper's socket: many clients, none of whom can keep the fans or another client waiting."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import selectors
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rigpanel.cooling.authority import Authority, Peer, peer_of
+from rigpanel.cooling.listener import Listener
 from rigpanel.cooling.protocol import (
     FREE,
     LONGEST_LINE,
@@ -42,19 +42,10 @@ STUCK_S = 10.0
 """A client is let go of that stops for so long in the middle of a line or of an answer."""
 LEASE_S = 10.0
 """A client that holds a lease is gone when it has said nothing for so long."""
-LOCK_PATIENCE_S = 2.0
 SESSION_IDLE_S = 60.0
 """A helper for one user's session ends when that user has not been connected for so long."""
 
 log = logging.getLogger(__name__)
-
-
-class ServerError(RigpanelError):
-    """The socket cannot be had; the text says why and what to do."""
-
-
-class AlreadyServedError(ServerError):
-    """Another helper serves this socket, and the fans are its own."""
 
 
 class _Client:
@@ -86,7 +77,6 @@ class Server:
         session_of: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
         self._service = service
         self._authority = authority
         self._alive = alive
@@ -94,36 +84,16 @@ class Server:
         self._session_seen_s = clock()
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._lock = -1
-        self._bound = False
+        self._listener = Listener(path)
         self._clients: dict[int, _Client] = {}
         self._backlog: dict[int, _Client] = {}
         self._numbers = 0
         self._stopping = False
 
     def open(self) -> None:
-        """Take the socket, over what a dead helper left of it; raises ServerError."""
-        try:
-            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self._take_lock()
-            with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()
-            self._bind()
-            self._listener.listen(512)
-        except OSError as error:
-            raise ServerError(f"The socket {self._path} cannot be made ({error}).") from error
-        self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-
-    def _bind(self) -> None:
-        """Make the socket with the mode it shall have: a later chmod could be led elsewhere."""
-        mask = os.umask(0o111)
-        try:
-            self._listener.bind(str(self._path))
-        finally:
-            os.umask(mask)
-        self._bound = True
+        """Take the socket; raises ListenerError."""
+        self._listener.open()
+        self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
 
     def watch(self, file: int, callback: Callable[[], None]) -> None:
         """Call back when a file can be read, a signal's pipe say."""
@@ -156,38 +126,13 @@ class Server:
         """Let go of every client and of the socket."""
         for client in list(self._clients.values()):
             self._drop(client)
-        self._listener.close()
         self._selector.close()
-        if self._bound:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-    def _take_lock(self) -> None:
-        """Hold a lock as long as this process lives; another that is just ending is waited for."""
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(f"{self._path}.lock", flags, 0o600)
-        until_s = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() > until_s:
-                    os.close(self._lock)
-                    self._lock = -1
-                    raise AlreadyServedError(
-                        f"Another rigpanel-fand already serves {self._path}. End that one first."
-                    ) from error
-                time.sleep(0.05)
-            else:
-                return
+        self._listener.close()
 
     def _accept(self, _mask: int) -> None:
         for _ in range(64):
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = self._listener.socket.accept()
             except (BlockingIOError, ConnectionError):
                 return
             except OSError as error:
