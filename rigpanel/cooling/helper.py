@@ -177,7 +177,7 @@ def _announce_sleep(path: str | None, *, going: bool) -> int:
 
 def _restore_auto(words: Sequence[str]) -> int:
     """Hand every fan back; a helper that runs forgets its curves, or it would take them again."""
-    failed = restore.main()
+    failed = restore.main()  # before what is imported here, which may be broken
     from rigpanel.cooling.client import (
         HelperClient,
         HelperError,

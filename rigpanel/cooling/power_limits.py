@@ -22,12 +22,12 @@ def is_at(vitals: CardVitals, watts: Reading[float]) -> bool:
 
 
 def is_ours(vitals: CardVitals, changed: ChangedLimit) -> bool:
-    """Whether the limit in force is one that the helper set: the last, or the one before it.
+    """Whether a limit is in force that the helper set: the last, or the one before it.
 
     A helper killed between writing an order down and giving it leaves the one before in force.
     """
-    earlier = is_at(vitals, changed.was_w) and not is_at(vitals, changed.before_w)
-    return is_at(vitals, changed.set_w) or earlier
+    ours = is_at(vitals, changed.set_w) or is_at(vitals, changed.was_w)
+    return ours and not is_at(vitals, changed.before_w)
 
 
 def order_limit(control: CoolingControl, vitals: CardVitals, watts: float) -> None:
@@ -190,7 +190,8 @@ class PowerLimits:
                     self._loop.tell(uuid, refused(vitals, failed, "power limit"))
 
     def _take_back_unconfirmed(self, vitals: CardVitals) -> None:
-        if is_ours(vitals, self.changed[vitals.uuid]):
+        changed = self.changed[vitals.uuid]
+        if is_ours(vitals, changed) or is_at(vitals, changed.set_w):
             self._loop.tell(vitals.uuid, "its power limit was never confirmed, so it goes back")
             self.undo_trial(vitals.uuid)
         else:

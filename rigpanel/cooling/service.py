@@ -18,7 +18,7 @@ TRIAL_RANGE_S = (1.0, 120.0)
 
 @dataclass(slots=True)
 class Trial:
-    """A change that is undone unless it is confirmed in time."""
+    """A change undone unless it is confirmed in time; `PowerLimits` has the limit's part."""
 
     until_s: float
     curves_before: CardCurves

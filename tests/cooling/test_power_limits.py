@@ -189,6 +189,23 @@ def test_a_limit_on_trial_goes_back_at_the_next_start_when_it_was_killed(
     assert limits_w(fake_nvml) == [350, 350]
 
 
+def test_a_trial_of_the_limit_from_before_is_undone_too(
+    start_helper: Start, fake_nvml: FakeRig
+) -> None:
+    first = start_helper()
+    set_limit(first, 0, 280)
+    set_limit(first, 0, 350, confirm_within_s=120)
+    die(first)
+    start_helper()
+    until(lambda: limits_w(fake_nvml)[0] == 280, "what nobody confirmed goes back")
+
+
+def test_a_limit_set_to_what_it_was_is_no_change(helper: RunningHelper) -> None:
+    for watts in (280, 350):
+        set_limit(helper, 0, watts)
+        assert helper.card(0)["limit_changed"] is (watts == 280)
+
+
 def test_a_trial_undone_leaves_nothing_to_be_put_back(helper: RunningHelper) -> None:
     set_limit(helper, 0, 250, confirm_within_s=120)
     assert helper.card(0)["limit_changed"]

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from rigpanel.cooling import client
 from rigpanel.cooling.authority import Authority, Peer
-from rigpanel.cooling.client import HelperError
+from rigpanel.cooling.client import HelperClient, HelperError
 from rigpanel.cooling.loop import CoolingLoop
 from rigpanel.cooling.server import Server
 from rigpanel.cooling.service import CoolingService
@@ -83,6 +84,31 @@ def test_each_wrong_line_is_told_what_is_wrong_and_the_next_one_answered(
         connection.sendall(b'{"v":1,"id":"x","verb":"ping"}\n')
         assert answer(connection)["id"] == "x"
     assert fake_nvml.manual_fans == []
+
+
+@pytest.mark.parametrize(("said", "told"), [(b"[" * 100_000 + b"\n", "no JSON"), (b" ", "answer")])
+def test_whoever_answers_wrongly_or_never_to_an_end_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, told: str
+) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.5)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "fand.sock"))
+        listener.listen()
+
+        def drip() -> None:
+            with contextlib.suppress(ConnectionError), listener.accept()[0] as connection:
+                while True:
+                    connection.sendall(said)
+                    time.sleep(0.05)
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        with (
+            HelperClient(str(tmp_path / "fand.sock")) as asking,
+            pytest.raises(HelperError, match=told),
+        ):
+            asking.ask("status")
+        dripping.join()
 
 
 def test_a_flood_keeps_nobody_waiting(helper: RunningHelper, fake_nvml: FakeRig) -> None:
