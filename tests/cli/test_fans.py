@@ -4,10 +4,8 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,14 @@ from typing import Any
 import pytest
 
 from rigpanel.cli import main
-from tests.cooling.helper_process import CURVE, TOP, RunningHelper, until
+from tests.cooling.helper_process import (
+    CURVE,
+    TOP,
+    RunningHelper,
+    let_everyone_through,
+    somebody_else,
+    until,
+)
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import DRIVER_NOT_LOADED, NOT_SUPPORTED
 
@@ -218,19 +223,9 @@ def test_a_helper_that_hangs_is_told_and_the_fans_are_read_all_the_same(
 def test_a_helper_of_another_version_is_told_and_the_fans_are_read_all_the_same(
     rigpanel: Rigpanel, tmp_path: Path
 ) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as newer:
-        newer.bind(str(tmp_path / "fand.sock"))
-        newer.listen()
-
-        def refuse() -> None:
-            with newer.accept()[0] as connection:
-                connection.recv(4096)
-                connection.sendall(b'{"v":2,"id":null,"ok":false,"error":"speaks version 2"}\n')
-
-        refusing = threading.Thread(target=refuse)
-        refusing.start()
+    refusal = b'{"v":2,"id":null,"ok":false,"error":"speaks version 2"}'
+    with somebody_else(tmp_path / "fand.sock", refusal):
         done = rigpanel("fans", "--json")
-        refusing.join()
     assert "Install the one that belongs to this rigpanel" in in_one_line(done)
     told = json.loads(done.stdout)
     assert told["helper"] == "running"
@@ -243,8 +238,7 @@ def test_a_helper_this_user_may_not_reach_is_said_to_be_there(
 ) -> None:
     helper.socket.chmod(0o600)
     fake_nvml.path.chmod(0o666)
-    for folder in fake_nvml.path.parents[:3]:
-        folder.chmod(folder.stat().st_mode | 0o011)
+    let_everyone_through(fake_nvml.path.parent)
     script = (
         "import ctypes, os, sys\n"
         "from rigpanel.cli import fans, main\n"

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The real helper in processes of its own, over the fake driver."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +135,30 @@ def raw_socket(path: Path) -> socket.socket:
     connection.settimeout(PATIENCE_S)
     connection.connect(str(path))
     return connection
+
+
+@contextlib.contextmanager
+def somebody_else(path: Path, line: bytes) -> Iterator[None]:
+    """Have somebody who is no helper of this version answer once on its socket, with `line`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(line + b"\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        yield
+        answering.join(PATIENCE_S)
+
+
+def let_everyone_through(folder: Path) -> None:
+    """Let every user reach a socket below pytest's own folders, which are this user's alone."""
+    top = Path(tempfile.gettempdir())
+    for part in (folder, *folder.parents):
+        if part == top:
+            return
+        part.chmod(part.stat().st_mode | 0o011)

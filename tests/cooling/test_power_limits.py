@@ -4,10 +4,8 @@
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,14 @@ from rigpanel.cooling.client import HelperError
 from rigpanel.cooling.service import CoolingService
 from rigpanel.cooling.state import FILE
 from tests.cooling.conftest import Start
-from tests.cooling.helper_process import PATIENCE_S, TOP, RunningHelper, run_backwards, until
+from tests.cooling.helper_process import (
+    PATIENCE_S,
+    TOP,
+    RunningHelper,
+    run_backwards,
+    somebody_else,
+    until,
+)
 from tests.cooling.watched import Watched
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import UNKNOWN
@@ -148,19 +153,8 @@ def test_a_helper_that_runs_puts_them_back_itself(helper: RunningHelper) -> None
 
 def test_whoever_answers_with_nonsense_is_done_without(left: RunningHelper) -> None:
     left.socket.unlink()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(left.socket))
-        listener.listen()
-
-        def answer() -> None:
-            with listener.accept()[0] as connection:
-                connection.recv(4096)
-                connection.sendall(b'{"v":99}\n')
-
-        other = threading.Thread(target=answer)
-        other.start()
+    with somebody_else(left.socket, b'{"v":99}'):
         done = restore_limits(left.rig, left.state_dir, beside=left.socket)
-        other.join()
     assert (done.returncode, limits_w(left.rig)) == (0, [350, 330])
     assert "done without it" in done.stderr
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rigpanel.cooling import restore
-from tests.cooling.helper_process import TOP, RunningHelper, restore_auto
+from tests.cooling.helper_process import TOP, RunningHelper, let_everyone_through, restore_auto
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import NOT_SUPPORTED, UNKNOWN
 
@@ -111,8 +111,7 @@ def test_an_old_library_has_its_fans_handed_back_too(tmp_path: Path) -> None:
 def test_who_is_not_root_is_told_to_be(stuck: FakeRig) -> None:
     stuck.path.chmod(0o666)
     stuck.state.root_only = 1
-    for folder in stuck.path.parents[:3]:
-        folder.chmod(folder.stat().st_mode | 0o011)
+    let_everyone_through(stuck.path.parent)
     script = (
         "import ctypes, os; from rigpanel.cooling import restore\n"
         "ctypes.CDLL(restore.LIBRARY)\n"

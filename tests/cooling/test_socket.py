@@ -9,7 +9,6 @@ import random
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +25,14 @@ from rigpanel.cooling.service import CoolingService
 from rigpanel.rig.simulated import UUIDS as SIMULATED
 from rigpanel.rig.simulated_control import SimulatedControl
 from tests.cooling.conftest import Start
-from tests.cooling.helper_process import CURVE, TOP, RunningHelper, raw_socket, until
+from tests.cooling.helper_process import (
+    CURVE,
+    TOP,
+    RunningHelper,
+    let_everyone_through,
+    raw_socket,
+    until,
+)
 from tests.fakes.nvml import FakeRig
 
 NOBODY = 65534
@@ -375,15 +381,6 @@ def served_with_polkit(folder: Path, word: str) -> Iterator[str]:
         server.stop()
         serving.join(20)
         server.close()
-
-
-def let_everyone_through(folder: Path) -> None:
-    """Let every user reach a socket below pytest's own folders, which are this user's alone."""
-    top = Path(tempfile.gettempdir())
-    for part in (folder, *folder.parents):
-        if part == top:
-            return
-        part.chmod(part.stat().st_mode | 0o011)
 
 
 def as_nobody(helper: RunningHelper, *lines: str) -> str:
