@@ -11,7 +11,7 @@ from typing import Any
 from rigpanel.cli.helper_cards import add_socket, card_meant, connect
 from rigpanel.cooling.client import (
     HelperClient,
-    HelperError,
+    NoAnswerError,
     NoPermissionError,
     NotRunningError,
 )
@@ -99,17 +99,16 @@ def _set(options: argparse.Namespace) -> int:
 
 def _auto(options: argparse.Namespace) -> int:
     try:
-        client = connect(options)
-    except NotRunningError as error:
+        with connect(options) as client:
+            card = None if options.gpu is None else card_meant(client, options.gpu)
+            client.ask("auto", gpu=None if card is None else card.uuid)
+            whose = "every fan is" if card is None else f"GPU {card.index}: its fans are"
+            done = f"{whose} under the card's own control."
+            _say_done(options, client, done[0].upper() + done[1:])
+    except (NotRunningError, NoAnswerError) as error:
         raise RigpanelError(
             f"{error} `sudo rigpanel-fand --restore-auto` hands every fan back without it."
         ) from error
-    with client:
-        card = None if options.gpu is None else card_meant(client, options.gpu)
-        client.ask("auto", gpu=None if card is None else card.uuid)
-        whose = "every fan is" if card is None else f"GPU {card.index}: its fans are"
-        done = f"{whose} under the card's own control."
-        _say_done(options, client, done[0].upper() + done[1:])
     return 0
 
 
@@ -135,7 +134,7 @@ def _read(options: argparse.Namespace) -> tuple[dict[str, Any], str | None]:
         return _read_cards("not_running", None)
     except NoPermissionError:
         return _read_cards("no_permission", Missing.NO_PERMISSION)
-    except HelperError as error:  # it hangs, or belongs to another version
+    except NoAnswerError as error:
         shown, problem = _read_cards("running", Missing.READ_FAILED)
         return shown, problem or str(error)
 

@@ -24,6 +24,10 @@ class NotRunningError(HelperError):
     """No helper answers on the socket."""
 
 
+class NoAnswerError(HelperError):
+    """A helper is there and gives no answer, or none that can be understood."""
+
+
 class NoPermissionError(HelperError):
     """This user may not reach the helper, or may not set."""
 
@@ -46,7 +50,7 @@ class HelperClient:
             ) from error
         except (BlockingIOError, TimeoutError) as error:
             self._socket.close()
-            raise HelperError(DOES_NOT_ANSWER) from error
+            raise NoAnswerError(DOES_NOT_ANSWER) from error
         except OSError as error:
             self._socket.close()
             raise NotRunningError(
@@ -78,9 +82,9 @@ class HelperClient:
             self._socket.sendall(as_line({"id": self._next_id, "verb": verb, **fields}))
             answer = parse_answer(self._line(until_s))
         except ProtocolError as error:
-            raise HelperError(str(error)) from error
+            raise NoAnswerError(str(error)) from error
         except TimeoutError as error:
-            raise HelperError(DOES_NOT_ANSWER) from error
+            raise NoAnswerError(DOES_NOT_ANSWER) from error
         except OSError as error:
             raise NotRunningError(
                 "The fan helper ended while it was asked. `systemctl status rigpanel-fand` says "

@@ -147,8 +147,9 @@ def enable() -> None:
 
 def end_service() -> None:
     """Have systemd end the helper, which hands the fans back, and start it no more."""
-    with contextlib.suppress(InstallError):  # there is none: what follows is done all the same
-        _run("systemctl", "disable", "--now", *UNITS)
+    for unit in UNITS:
+        with contextlib.suppress(InstallError):  # not installed: the rest is done all the same
+            _run("systemctl", "disable", "--now", unit)
 
 
 def put_cards_back(places: Places, socket: str | None = None) -> bool:

@@ -230,6 +230,9 @@ def test_a_helper_of_another_version_is_told_and_the_fans_are_read_all_the_same(
     told = json.loads(done.stdout)
     assert told["helper"] == "running"
     unasked(told, "read_failed")
+    (tmp_path / "fand.sock").unlink()
+    with somebody_else(tmp_path / "fand.sock", refusal):
+        assert "sudo rigpanel-fand --restore-auto" in in_one_line(rigpanel("fans", "auto"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
