@@ -85,7 +85,7 @@ class FanHold:
         self._odd_since_s: float | None = None
         """Since when the fan is not as it was told."""
         self._drops: deque[float] = deque(maxlen=DROPS_ALLOWED + 1)
-        self._released = True
+        self._released = False
         self._last_order: int | None = None
         """The duty told last, which may stand though the fan was handed back."""
         self._ignored_ticks = 0

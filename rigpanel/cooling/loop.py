@@ -141,7 +141,8 @@ class CoolingLoop:
         for vitals in self.vitals:
             self._step_card(vitals, now)
         for key in list(self._releasing):
-            if key not in self._holds:
+            hold = self._holds.get(key)
+            if hold is None or hold.ordered is None:
                 self._release_again(key, now)
 
     def read(self, now: float | None = None) -> None:
@@ -294,8 +295,9 @@ class CoolingLoop:
             if sample is None:
                 return
             hold = self._holds[key] = FanHold(curve, duty_range(sample), vitals.uuid, fan)
-        self._releasing.pop(key, None)
         hold.step(self.control, vitals, sample, target_pct, now)
+        if hold.ordered is not None:
+            self._releasing.pop(key, None)
         if hold.trouble != self._told.get(key):
             self._told[key] = hold.trouble
             self.tell(

@@ -190,6 +190,43 @@ def test_a_curve_taken_off_without_effect_is_told(watched: Watched) -> None:
     assert len(watched.rig.orders) == orders  # whoever has it now is not fought
 
 
+ZERO_RPM = FanCurve(((60, 50), (84, 100)), auto_below_c=60)
+
+
+def test_a_new_curve_sees_to_it_that_the_fan_of_the_one_before_is_the_cards(
+    watched: Watched,
+) -> None:
+    watched.hold()
+    watched.rig.card(0).temperature_c = 50
+    watched.rig.card(0).fans[0].deaf = 1
+    watched.loop.set_curves(watched.rig.uuid(0), {None: ZERO_RPM})
+    watched.tick(2)
+    watched.rig.card(0).fans[0].deaf = 0
+    watched.tick(2)
+    assert watched.rig.manual_fans == []
+
+
+def test_a_curve_that_leaves_the_fan_to_the_card_does_so_with_another_programs(
+    watched: Watched,
+) -> None:
+    watched.foreign(70)
+    watched.rig.card(0).temperature_c = 50
+    watched.loop.set_curves(watched.rig.uuid(0), {None: ZERO_RPM})
+    watched.tick(2)
+    assert watched.rig.manual_fans == []
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_a_new_curve_hands_back_what_the_one_before_held(watched: Watched, blind: bool) -> None:
+    watched.hold()
+    if blind:
+        watched.rig.fail("nvmlDeviceGetTemperatureV", UNKNOWN, card=0)
+    watched.rig.card(0).temperature_c = 50
+    watched.loop.set_curves(watched.rig.uuid(0), {None: ZERO_RPM})
+    watched.tick(4)
+    assert watched.rig.manual_fans == []
+
+
 def test_the_end_reads_back_that_the_fans_are_the_cards_own(watched: Watched) -> None:
     watched.hold()
     watched.rig.card(0).fans[1].deaf = 1
