@@ -56,6 +56,8 @@ class Leaf:
     text: str = ""
     """Code or maths as written."""
     rows: tuple[tuple[tuple[Span, ...], ...], ...] = ()
+    aligns: tuple[str, ...] = ()
+    """Of each column of a table: left, center or right; empty where none is written."""
     closed: bool = True
     """Whether the code's closing fence has come."""
     goes_on: bool = False
@@ -180,6 +182,7 @@ class _Walk:
         self._marker = ""
         self._rows: list[tuple[tuple[Span, ...], ...]] = []
         self._cells: list[tuple[Span, ...]] = []
+        self._aligns: list[str] = []
 
     def take(self, token: Token, before: Token) -> Leaf | None:
         """Go on by a token; return the leaf it makes, if it makes one."""
@@ -194,7 +197,8 @@ class _Walk:
             return self._leaf("paragraph", tight=True)
         if kind == "table_close":
             rows, self._rows = tuple(self._rows), []
-            return self._leaf("table", rows=rows)
+            aligns, self._aligns = tuple(self._aligns), []
+            return self._leaf("table", rows=rows, aligns=aligns)
         self._enter_or_leave(token)
         return None
 
@@ -223,6 +227,8 @@ class _Walk:
         spans = tuple(_spans(token.children or []))
         if opened.type in ("th_open", "td_open"):
             self._cells.append(spans)
+            if opened.type == "th_open":
+                self._aligns.append(str(opened.attrs.get("style", "")).removeprefix("text-align:"))
             return None
         if opened.type == "heading_open":
             return self._leaf("heading", spans=spans, level=int(opened.tag[1]))

@@ -43,6 +43,8 @@ INDENT_PX = 20
 GAP_PX = 8
 COPY = "rigpanel:copy/"
 """The target of the word that copies a block of code; its place in the page follows."""
+SIDES = {"center": Qt.AlignmentFlag.AlignHCenter, "right": Qt.AlignmentFlag.AlignRight}
+"""How a table's column stands that is not to stand at the left."""
 CHROME = QTextFormat.Property.UserProperty + 1
 """Set on blocks that are not part of the text: they are left out of what is copied."""
 
@@ -350,6 +352,11 @@ class MarkdownPage:
                 form.setBottomBorderBrush(QBrush(line))
                 cell.setFormat(form)
                 inside = cell.firstCursorPosition()
+                side = SIDES.get(leaf.aligns[x])
+                if side is not None:
+                    block = QTextBlockFormat()
+                    block.setAlignment(side)
+                    inside.setBlockFormat(block)
                 for span in spans:
                     look = self._look.span(span, head, muted=self._muted)
                     if y == 0:

@@ -7,7 +7,8 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtGui import QTextDocument
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextDocument, QTextTable
 from pytestqt.qtbot import QtBot
 
 from rigpanel.ui.markdown import Leaf, MarkdownReader, make_parser
@@ -130,6 +131,29 @@ def test_lists_quotations_and_tables_are_leaves_with_their_depth() -> None:
     assert (second.marker, second.depth) == ("•", 2)
     assert quote.quoted == 1
     assert [[span.text for cell in row for span in cell] for row in table.rows] == [["x"], ["y"]]
+
+
+def test_a_tables_columns_stand_as_they_are_written(look: Look) -> None:
+    document = QTextDocument()
+    text = "| card | watts | word |\n|---|--:|:-:|\n| 0 | 312 | **hot** |\n| 1 |\n"
+    page = MarkdownPage(document, look)
+    for end in range(len(text) + 1):
+        page.draw(text[:end], whole=False)
+    page.draw(text, whole=True)
+    (table,) = document.rootFrame().childFrames()
+    assert isinstance(table, QTextTable)
+    sides = [
+        [
+            table.cellAt(row, column).firstCursorPosition().blockFormat().alignment()
+            & Qt.AlignmentFlag.AlignHorizontal_Mask
+            for column in range(3)
+        ]
+        for row in range(3)
+    ]
+    plain, right, middle = (
+        Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight, Qt.AlignmentFlag.AlignHCenter
+    )  # fmt: skip
+    assert sides == [[plain, right, middle]] * 3
 
 
 def test_nesting_without_end_does_no_harm(qtbot: QtBot, look: Look) -> None:
