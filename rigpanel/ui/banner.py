@@ -8,10 +8,7 @@ from rigpanel.ui.widgets import column, label, named
 from rigpanel.watch.tick import Tick
 
 SIMULATED = "Simulated rig: no figure here is measured. The cards exist only in software."
-ON_CPU = (
-    " Until then models run on the CPU. To look around, start it with --demo: a simulated rig, "
-    "marked as such."
-)
+ON_CPU = " Until then models run on the CPU."
 MOST_ALERTS = 3
 
 

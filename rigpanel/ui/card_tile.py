@@ -67,8 +67,9 @@ class CardTile(QWidget):
             return ""
         if gpu.lost:
             return "The driver has lost this card"
-        fans = words.fans(gpu)
-        return f"{words.power(gpu)} · {fans if fans == 'no fan' else f'fans {fans}'}"
+        watts = words.power(gpu)
+        name = "power " if isinstance(gpu.power_draw_w, Missing) else ""
+        return f"{name}{watts} · {words.cooling(gpu)}"
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Draw the tile."""
@@ -133,7 +134,7 @@ class CardTile(QWidget):
             ("Fans", words.fans(gpu), 64.0),
             ("Memory", words.memory(gpu), 112.0),
         ):
-            missing = figure in words.WORDS.values() or figure == "no fan"
+            missing = figure in {*words.WORDS.values(), words.NO_FAN}
             _text(painter, QRectF(left, 35, width, 14), caption, theme.text_muted, 11, LEFT)
             colour = theme.text_muted if missing else theme.text
             place = QRectF(left, 50, width - 4, 18)

@@ -5,15 +5,12 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
 
-from rigpanel.rig.readings import RigSnapshot
 from rigpanel.settings import HOT_C, SettingsStore
 from rigpanel.ui import words
-from rigpanel.ui.card_tile import LEAST_W, TILE_H, CardTile, state_colour
+from rigpanel.ui.card_tile import LEAST_W, TILE_H, CardTile
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.widgets import named
 from rigpanel.watch.tick import Tick
-
-__all__ = ("RigStrip", "state_colour")
 
 GAP_PX = 8
 LINE_H = 28
@@ -60,7 +57,8 @@ class RigStrip(QScrollArea):
         if [gpu.uuid for gpu in cards] != list(self.tiles):
             self._set_cards([gpu.uuid for gpu in cards])
         if not cards:
-            self.host.setText(_host_line(tick.snapshot))
+            machine = words.host(tick.snapshot.host)
+            self.host.setText(f"No NVIDIA card here · this machine: {machine}")
         for place, gpu in enumerate(cards):
             self.tiles[gpu.uuid].show_sample(gpu, place, tick.monotonic_s, hot_c)
 
@@ -89,12 +87,3 @@ class RigStrip(QScrollArea):
         height = TILE_H + (SCROLLER_H if scrolls else 0) if count else LINE_H
         if height != self.height():
             self.setFixedHeight(height)
-
-
-def _host_line(snapshot: RigSnapshot) -> str:
-    host = snapshot.host
-    memory = words.of_gib(host.memory_used_mib, host.memory_total_mib)
-    return (
-        f"No NVIDIA card here · this machine: processor {words.reading(host.cpu_pct, '{:.0f} %')}, "
-        f"memory {memory}"
-    )

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
 from rigpanel.engine.messages import EngineState, EngineStatus
 from rigpanel.rig.readings import GpuSample, Missing
+from rigpanel.ui import words
 from rigpanel.ui.tray_host import TrayHost
 from rigpanel.watch.tick import Tick
 
@@ -154,13 +155,13 @@ def draw_icon(text: str, alarm: bool) -> QIcon:
 
 
 def _line(gpu: GpuSample) -> str:
-    parts = []
-    for value, form in ((gpu.temperature_c, "{:.0f} °C"), (gpu.power_draw_w, "{:.0f} W")):
-        word = value.value.replace("_", " ") if isinstance(value, Missing) else form.format(value)
-        if word not in parts:
-            parts.append(word)
-    if not isinstance(gpu.fans, Missing):
-        duties = [f.duty_pct for f in gpu.fans if not isinstance(f.duty_pct, Missing)]
-        if duties:
-            parts.append(f"fans {max(duties):.0f} %")
-    return f"{gpu.label}: {', '.join(parts)}"
+    if gpu.lost:
+        return f"{gpu.label}: {words.WORDS[Missing.GPU_LOST]}"
+    parts = [
+        f"{name} {words.WORDS[value]}" if isinstance(value, Missing) else form.format(value)
+        for name, value, form in (
+            ("temperature", gpu.temperature_c, "{:.0f} °C"),
+            ("power", gpu.power_draw_w, "{:.0f} W"),
+        )
+    ]
+    return f"{gpu.label}: {', '.join([*parts, words.cooling(gpu)])}"

@@ -3,7 +3,8 @@
 
 import enum
 
-from rigpanel.rig.readings import GpuSample, Missing, Reading
+from rigpanel.rig.readings import GpuSample, HostSample, Missing, Reading
+from rigpanel.watch.history import mean_duty_pct
 
 WORDS = {
     Missing.NOT_SUPPORTED: "not supported",
@@ -11,6 +12,8 @@ WORDS = {
     Missing.READ_FAILED: "read failed",
     Missing.GPU_LOST: "GPU lost",
 }
+NO_FAN = "no fan"
+MIB_A_GIB = 1024.0
 WARM_BELOW_HOT_K = 8.0
 THERMAL = {"hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"}
 
@@ -45,49 +48,47 @@ def reading(value: Reading[float] | Reading[int], form: str) -> str:
     return WORDS[value] if isinstance(value, Missing) else form.format(value)
 
 
-def mean_duty_pct(gpu: GpuSample) -> Reading[float]:
-    """Mean duty of the card's fans; NOT_SUPPORTED where there is no fan."""
-    if isinstance(gpu.fans, Missing):
-        return gpu.fans
-    duties = [fan.duty_pct for fan in gpu.fans]
-    known = [duty for duty in duties if not isinstance(duty, Missing)]
-    if known:
-        return sum(known) / len(known)
-    return next((duty for duty in duties if isinstance(duty, Missing)), Missing.NOT_SUPPORTED)
+def of_whole(part: Reading[float], whole: Reading[float], unit: str, scale: float = 1.0) -> str:
+    """Return `312 / 350 W`, as much of it as is known; the values are divided by `scale`."""
+    if isinstance(part, Missing):
+        return WORDS[part]
+    places = 1 if scale != 1.0 else 0
+    total = "" if isinstance(whole, Missing) else f" / {whole / scale:.{places}f}"
+    return f"{part / scale:.{places}f}{total} {unit}"
 
 
 def fans(gpu: GpuSample) -> str:
     """Return the fans' duty in words; a card without a fan says so."""
     if not isinstance(gpu.fans, Missing) and not gpu.fans:
-        return "no fan"
+        return NO_FAN
     return reading(mean_duty_pct(gpu), "{:.0f} %")
+
+
+def cooling(gpu: GpuSample) -> str:
+    """Return `fans 61 %`, or that the card has none."""
+    duty = fans(gpu)
+    return duty if duty == NO_FAN else f"fans {duty}"
 
 
 def power(gpu: GpuSample) -> str:
     """Return the power drawn of the power limit, as much of it as is known."""
-    draw_w, limit_w = gpu.power_draw_w, gpu.power_limit_w
-    if isinstance(draw_w, Missing) or isinstance(limit_w, Missing):
-        return reading(draw_w, "{:.0f} W")
-    return f"{draw_w:.0f} / {limit_w:.0f} W"
+    return of_whole(gpu.power_draw_w, gpu.power_limit_w, "W")
 
 
 def memory(gpu: GpuSample) -> str:
-    """Return the card's memory in use of all it has."""
-    return of_gib(gpu.memory_used_mib, gpu.memory_total_mib)
+    """Return the card's memory in use of all it has: `19.8 / 24.0 GiB`."""
+    return of_whole(gpu.memory_used_mib, gpu.memory_total_mib, "GiB", MIB_A_GIB)
 
 
-def of_gib(used_mib: Reading[float], total_mib: Reading[float]) -> str:
-    """Return `19.8 / 24.0 GiB`, as much of it as is known."""
-    if isinstance(used_mib, Missing):
-        return WORDS[used_mib]
-    if isinstance(total_mib, Missing):
-        return gib(used_mib)
-    return f"{used_mib / 1024:.1f} / {gib(total_mib)}"
+def host(sample: HostSample) -> str:
+    """Return how the machine around the cards is: `processor 7 %, memory 9.0 / 64.0 GiB`."""
+    memory = of_whole(sample.memory_used_mib, sample.memory_total_mib, "GiB", MIB_A_GIB)
+    return f"processor {reading(sample.cpu_pct, '{:.0f} %')}, memory {memory}"
 
 
 def gib(mib: float) -> str:
     """Return MiB as GiB with one decimal."""
-    return f"{mib / 1024:.1f} GiB"
+    return f"{mib / MIB_A_GIB:.1f} GiB"
 
 
 def file_size(mib: float) -> str:

@@ -16,10 +16,11 @@ from rigpanel.rig.simulated import SimulatedRig
 from rigpanel.ui.charts.chart import Chart
 from rigpanel.ui.charts.facts_line import FactsLine
 from rigpanel.ui.charts.fan_curve_chart import FanCurveChart
-from rigpanel.ui.charts.text import MINUS, ago, of_whole
+from rigpanel.ui.charts.text import MINUS, ago
 from rigpanel.ui.charts.time_charts import HistorySource, PowerChart, TemperatureChart
 from rigpanel.ui.charts.time_window import TimeWindow
 from rigpanel.ui.theme import DARK, LIGHT
+from rigpanel.ui.words import of_whole
 from rigpanel.watch.history import CardHistory, LastReadings, mean_duty_pct
 from rigpanel.watch.phases import PhaseKind, PhaseLog
 

@@ -69,7 +69,7 @@ def test_a_missing_reading_is_a_word_and_never_a_zero(strip: RigStrip) -> None:
     strip.take_tick(
         tick(snapshot(2, power_draw_w=Missing.NOT_SUPPORTED, fans=Missing.NO_PERMISSION))
     )
-    assert last(strip).summary() == "not supported · fans no permission"
+    assert last(strip).summary() == "power not supported · fans no permission"
     strip.take_tick(tick(snapshot(2, fans=())))
     assert last(strip).summary().endswith("no fan")
 

@@ -16,21 +16,20 @@ from PySide6.QtWidgets import (
 )
 
 from rigpanel.rig.readings import GpuSample, Missing
+from rigpanel.ui.card_tile import state_colour
 from rigpanel.ui.charts.chart import Chart
 from rigpanel.ui.charts.facts_line import FactsLine
 from rigpanel.ui.charts.fan_curve_chart import FanCurveChart
 from rigpanel.ui.charts.redraw import Part
-from rigpanel.ui.charts.text import TIMES, of_whole, tabular
+from rigpanel.ui.charts.text import TIMES, tabular
 from rigpanel.ui.charts.time_charts import HistorySource, PowerChart, TemperatureChart
 from rigpanel.ui.charts.time_window import TimeWindow
-from rigpanel.ui.rig_strip import state_colour
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.widgets import ElidedLabel
-from rigpanel.ui.words import WORDS, CardState, card_state, reading
+from rigpanel.ui.words import WORDS, CardState, card_state, memory, power, reading
 from rigpanel.watch.history import CardHistory, mean_duty_pct
 from rigpanel.watch.phases import PhaseLog
 
-MIB_A_GIB = 1024.0
 LEAST_HEIGHT_PX = 262
 STACK_BELOW_PX = 640
 """A block narrower than this and tall enough puts the fan curve under the charts of time."""
@@ -115,7 +114,7 @@ class CardHeader(QWidget):
         duty = mean_duty_pct(sample)
         texts = (
             reading(sample.temperature_c, "{:.0f} °C"),
-            of_whole(sample.power_draw_w, sample.power_limit_w, "W"),
+            power(sample),
             reading(duty, "fan {:.0f} %") if not isinstance(duty, Missing) else "",
         )
         shown = zip(
@@ -146,7 +145,7 @@ def facts_of(sample: GpuSample) -> tuple[tuple[str, str], ...]:
     if sample.lost:
         return (("no readings:", "the card has fallen off the bus"),)
     facts = [
-        ("VRAM", of_whole(sample.memory_used_mib, sample.memory_total_mib, "GiB", MIB_A_GIB)),
+        ("VRAM", memory(sample)),
         ("load", reading(sample.utilization_pct, "{:.0f} %")),
         ("core", reading(sample.clock_sm_mhz, "{:.0f} MHz")),
         ("mem", reading(sample.clock_mem_mhz, "{:.0f} MHz")),

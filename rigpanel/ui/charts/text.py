@@ -3,20 +3,8 @@
 
 from PySide6.QtGui import QFont
 
-from rigpanel.rig.readings import Missing, Reading
-from rigpanel.ui.words import WORDS
-
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
-
-
-def of_whole(part: Reading[float], whole: Reading[float], unit: str, scale: float = 1.0) -> str:
-    """Return `312 / 350 W`, as much of it as is known; the values are divided by `scale`."""
-    if isinstance(part, Missing):
-        return WORDS[part]
-    places = 1 if scale != 1.0 else 0
-    total = "" if isinstance(whole, Missing) else f" / {whole / scale:.{places}f}"
-    return f"{part / scale:.{places}f}{total} {unit}"
 
 
 def ago(seconds: float) -> str:

@@ -19,12 +19,12 @@ from PySide6.QtWidgets import (
 from rigpanel.rig.readings import UNKNOWN_UUID, GpuSample, RigSnapshot
 from rigpanel.settings import HOT_C, SettingsStore
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
-from rigpanel.ui.charts.card_block import LEAST_HEIGHT_PX, MIB_A_GIB, CardBlock
+from rigpanel.ui.charts.card_block import LEAST_HEIGHT_PX, CardBlock
 from rigpanel.ui.charts.redraw import RedrawClock
-from rigpanel.ui.charts.text import of_whole, tabular
+from rigpanel.ui.charts.text import tabular
 from rigpanel.ui.charts.time_window import SPANS_S, TimeWindow
 from rigpanel.ui.theme import Theme
-from rigpanel.ui.words import reading
+from rigpanel.ui.words import host
 from rigpanel.watch.history import RigHistory
 from rigpanel.watch.tick import Tick
 
@@ -160,11 +160,7 @@ class MonitorPane(QWidget):
         text = snapshot.driver_problem or "The driver is there, but it sees no NVIDIA card."
         if text != self.sentence.text():
             self.sentence.setText(text)
-        host = snapshot.host
-        self.host.setText(
-            f"This machine: processor {reading(host.cpu_pct, '{:.0f} %')}, memory "
-            + of_whole(host.memory_used_mib, host.memory_total_mib, "GiB", MIB_A_GIB)
-        )
+        self.host.setText(f"This machine: {host(snapshot.host)}")
 
     def _build(self) -> None:
         self._bar = self._build_bar()
