@@ -2,7 +2,6 @@
 """Alerts: rules that step through samples and say when something starts or stops being wrong."""
 
 import enum
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -95,7 +94,7 @@ class TemperatureRule:
             kind=AlertKind.HOT,
             uuid=sample.uuid,
             card=sample.label,
-            sentence=f"{sample.label} is at {temperature_c:.0f} °C, above "
+            sentence=f"{sample.label} rose to {temperature_c:.0f} °C, above "
             f"{self.thresholds.hot_c:g} °C. Stop the reply or lower the power limit, and see "
             "whether its fans turn and the air can get to them.",
             raised_at_s=now,
@@ -131,23 +130,17 @@ class LostRule:
 
 
 class AlertBook:
-    """Every rule for every card, what stands now, and what stood before."""
+    """Every rule for every card, and what stands now."""
 
-    def __init__(self, thresholds: Thresholds | None = None, keep: int = 500) -> None:
+    def __init__(self, thresholds: Thresholds | None = None) -> None:
         self._thresholds = thresholds or Thresholds()
         self._rules: dict[str, tuple[TemperatureRule, LostRule]] = {}
         self._standing: dict[tuple[AlertKind, str], Alert] = {}
-        self._past: deque[Alert] = deque(maxlen=keep)
 
     @property
     def standing(self) -> tuple[Alert, ...]:
         """Alerts in force, oldest first."""
         return tuple(sorted(self._standing.values(), key=lambda alert: alert.raised_at_s))
-
-    @property
-    def past(self) -> tuple[Alert, ...]:
-        """Alerts that were cleared, oldest first."""
-        return tuple(self._past)
 
     def set_thresholds(self, thresholds: Thresholds) -> None:
         """Put other thresholds in force for every card, from the next sample on."""
@@ -175,4 +168,3 @@ class AlertBook:
             self._standing[alert.kind, alert.uuid] = alert
         else:
             self._standing.pop((alert.kind, alert.uuid), None)
-            self._past.append(alert)

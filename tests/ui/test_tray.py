@@ -75,14 +75,15 @@ def test_the_summary_tells_every_card_the_alert_and_that_it_is_simulated(tray: T
     assert simulated == "Simulated rig"
     assert first.startswith("GPU 0 · RTX 3090: 61 °C, ")
     assert " W, fans " in second
-    assert alert == "GPU 1 · RTX 3090 is at 88 °C, above 85 °C"
+    assert alert == "GPU 1 · RTX 3090 rose to 88 °C, above 85 °C"
     assert engine == "No model is loaded"
     assert tray.badge == ("88", True)
 
 
 def test_a_missing_temperature_is_a_word_and_never_a_figure(tray: Tray) -> None:
     tray.take_tick(tick(Missing.GPU_LOST, Missing.NOT_SUPPORTED))
-    assert "GPU 0 · RTX 3090: gpu lost" in tray.tooltip
+    assert "GPU 0 · RTX 3090: GPU lost" in tray.tooltip
+    assert "GPU 1 · RTX 3090: temperature not supported, " in tray.tooltip
     assert tray.badge == ("?", True)
     tray.take_tick(tick(Missing.READ_FAILED, 40.0))
     assert tray.badge == ("40", False)

@@ -139,7 +139,10 @@ class AlertsPane(QFrame):
 
 
 def _clock(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s).astimezone().strftime("%H:%M:%S")
+    """Return the time of day, with the date before it where that is not today's."""
+    at = datetime.fromtimestamp(at_s).astimezone()
+    today = at.date() == datetime.now().astimezone().date()
+    return at.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
 
 
 def _span(seconds: float) -> str:
