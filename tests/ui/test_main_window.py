@@ -4,10 +4,11 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
-from PySide6.QtGui import QFontDatabase, QFontMetrics
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QFontDatabase, QFontMetrics, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox
 from pytestqt.qtbot import QtBot
@@ -23,6 +24,7 @@ from rigpanel.settings import (
     RPC_SERVERS,
     SETTINGS,
     THEME,
+    Setting,
     SettingsStore,
 )
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
@@ -37,7 +39,11 @@ from tests.ui.window_fixtures import ScriptedEngine, snapshot, tick, words_in
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
 
 HOT = Alert(
-    AlertKind.HOT, "GPU-1", "GPU 1 · RTX 3090", "GPU 1 · RTX 3090 is at 86 °C. Stop the reply.", 1e9
+    AlertKind.HOT,
+    "GPU-1",
+    "GPU 1 · RTX 3090",
+    "GPU 1 · RTX 3090 rose to 86 °C. Stop the reply.",
+    1e9,
 )
 
 
@@ -273,8 +279,33 @@ def test_a_refused_setting_says_why_under_its_row(desk: Desk) -> None:
     assert desk.settings.get(COOL_C) == 82.0
     assert pane.errors[COOL_C.key].isVisible()
     assert "must be below" in pane.errors[COOL_C.key].text()
-    cool.setValue(80.0)
+    assert "Still in force: 82.0 °C" in pane.errors[COOL_C.key].text()
+    tray = pane.editors[KEEP_IN_TRAY.key]
+    assert isinstance(tray, QCheckBox)
+    tray.click()
+    assert pane.errors[COOL_C.key].isVisible(), "the field still shows what is not in force"
+    hot = pane.editors[HOT_C.key]
+    assert isinstance(hot, QDoubleSpinBox)
+    hot.setValue(105.0)
+    assert (desk.settings.get(HOT_C), desk.settings.get(COOL_C)) == (105.0, 99.0)
     assert not pane.errors[COOL_C.key].isVisible()
+
+
+def test_the_wheel_over_a_setting_scrolls_the_page(desk: Desk) -> None:
+    desk.window.show_pane("settings")
+    pane = desk.window.settings_pane
+    wheeled: tuple[Setting[Any], ...] = (HOT_C, THEME)
+    for setting in wheeled:
+        before = desk.settings.get(setting)
+        editor = pane.editors[setting.key]
+        at = QPointF(editor.rect().center())
+        wheel = QWheelEvent(
+            at, editor.mapToGlobal(at), QPoint(), QPoint(0, -120),
+            Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(editor, wheel)
+        assert desk.settings.get(setting) == before
 
 
 def test_a_theme_is_put_on_everything_at_once(desk: Desk, qtbot: QtBot) -> None:

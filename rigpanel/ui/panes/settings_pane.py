@@ -25,7 +25,7 @@ from rigpanel.settings import (
     SettingsError,
     SettingsStore,
 )
-from rigpanel.ui.widgets import column, indented, label, named, scroll_area
+from rigpanel.ui.widgets import column, guarded, indented, label, named, scroll_area
 
 PAGE_PX = 760
 EDITOR_PX = 136
@@ -45,6 +45,8 @@ class SettingsPane(QFrame):
         """The field of each setting, by its key."""
         self.errors: dict[str, QLabel] = {}
         """The line under each setting that says why a value was refused, by its key."""
+        self._refused: dict[Setting[Any], object] = {}
+        """What stands in a field and is not in force."""
         inside = QWidget()
         inside.setMaximumWidth(PAGE_PX)
         rows = column(margins=(24, 20, 24, 24), spacing=8)
@@ -103,7 +105,7 @@ class SettingsPane(QFrame):
     def _editor(self, setting: Setting[Any]) -> QWidget:
         value = self._settings.get(setting)
         if setting.choices:
-            combo = QComboBox()
+            combo = guarded(QComboBox())
             combo.addItems(setting.choices)
             combo.setCurrentText(value)
             combo.currentTextChanged.connect(partial(self._set, setting))
@@ -114,7 +116,7 @@ class SettingsPane(QFrame):
             box.toggled.connect(partial(self._set, setting))
             return box
         if isinstance(setting.default, (int, float)):
-            spin = indented(QDoubleSpinBox())
+            spin = guarded(indented(QDoubleSpinBox()))
             spin.setDecimals(0 if isinstance(setting.default, int) else 1)
             low, high = setting.minimum, setting.maximum
             spin.setRange(-1e6 if low is None else low, 1e6 if high is None else high)
@@ -131,12 +133,21 @@ class SettingsPane(QFrame):
     def _set(self, setting: Setting[Any], value: object) -> None:
         if isinstance(setting.default, int) and isinstance(value, float):
             value = int(value)
+        if self._applied(setting, value):
+            for other, still_wanted in list(self._refused.items()):
+                self._applied(other, still_wanted)  # it may go together with the new value
+
+    def _applied(self, setting: Setting[Any], value: object) -> bool:
+        """Put a value in force, or say under its row why not."""
         error = self.errors[setting.key]
         try:
             self._settings.set(setting, value)
         except SettingsError as problem:
-            error.setText(f"{problem}. Still in force: {self._settings.get(setting)}.")
+            self._refused[setting] = value
+            in_force = f"{self._settings.get(setting)} {setting.unit}".strip()
+            error.setText(f"{problem}. Still in force: {in_force}.")
             error.show()
-        else:
-            for shown in self.errors.values():
-                shown.hide()
+            return False
+        self._refused.pop(setting, None)
+        error.hide()
+        return True

@@ -17,7 +17,7 @@ from rigpanel.engine.messages import LoadedModel, Sampling, WhenFull
 from rigpanel.engine.sampling import PRESETS
 from rigpanel.ui.answers import Answers
 from rigpanel.ui.panes.chat.sampling_form import SamplingForm
-from rigpanel.ui.widgets import button, column, field, label, named, scroll_area
+from rigpanel.ui.widgets import button, column, field, guarded, label, named, scroll_area
 
 CHANGED = "changed"
 _WHEN_FULL = (
@@ -88,7 +88,7 @@ class ChatOptions(QFrame):
         self.system.setToolTip("Read before the conversation; kept with this conversation")
         self.system.textChanged.connect(self._take_system)
         rows.addWidget(field("System prompt", self.system))
-        self.when_full = QComboBox()
+        self.when_full = guarded(QComboBox())
         for _, text in _WHEN_FULL:
             self.when_full.addItem(text)
         self.when_full.currentIndexChanged.connect(self._take_when_full)
@@ -106,7 +106,7 @@ class ChatOptions(QFrame):
         whole.addWidget(scroll_area(inside), 1)
 
     def _build_presets(self, rows: QVBoxLayout) -> None:
-        self.preset = QComboBox()
+        self.preset = guarded(QComboBox())
         self.preset.setToolTip("Precise for facts and code, creative for stories")
         self.preset.activated.connect(self._take_preset)
         self.delete_button = button("Delete", "", "Forget this preset of yours")

@@ -5,7 +5,6 @@ import dataclasses
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -22,25 +21,17 @@ from PySide6.QtWidgets import (
 from rigpanel.engine.messages import EngineError, Sampling
 from rigpanel.engine.sampling import PARAMETERS, SamplingParameter, check
 from rigpanel.ui.panes.chat.sampling_texts import TEXTS, TextParameter
-from rigpanel.ui.widgets import button, column, field, indented, label, named
+from rigpanel.ui.widgets import button, column, field, guarded, indented, label, named
 
 FIRST = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 """What most people want to turn; the rest folds."""
 
 
 class _Numbers(QDoubleSpinBox):
-    """A number as short as it can be written; the wheel scrolls the form instead."""
+    """A number as short as it can be written."""
 
     def textFromValue(self, value: float) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".")
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
-
-
-class _Wholes(QSpinBox):
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -132,13 +123,13 @@ class SamplingForm(QWidget):
     def _number(self, parameter: SamplingParameter) -> QSpinBox | QDoubleSpinBox:
         box: QSpinBox | QDoubleSpinBox
         if parameter.whole:
-            whole = indented(_Wholes())
+            whole = guarded(indented(QSpinBox()))
             whole.setRange(int(parameter.minimum), int(parameter.maximum))
             whole.setSingleStep(int(parameter.step))
             whole.valueChanged.connect(self._take)
             box = whole
         else:
-            number = indented(_Numbers())
+            number = guarded(indented(_Numbers()))
             number.setDecimals(4)
             number.setRange(parameter.minimum, parameter.maximum)
             number.setSingleStep(parameter.step)
@@ -147,7 +138,6 @@ class SamplingForm(QWidget):
         box.setKeyboardTracking(False)
         box.setMinimumWidth(72)
         box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         box.setAccessibleName(parameter.label)
         box.setToolTip(
             f"{parameter.sentence}\nFrom {parameter.minimum:g} to {parameter.maximum:g}."
