@@ -169,6 +169,23 @@ def test_text_is_found_in_messages_that_are_not_laid_out(chat: Chat) -> None:
     assert chat.pane.composer.hasFocus()
 
 
+def test_only_the_text_is_found_not_what_stands_around_it(chat: Chat) -> None:
+    talk = Talk()
+    talk.add(None, "user", "Copy that")
+    code = "```copy\ncopy = 1\n```"
+    talk.add(talk.leaf, "assistant", f"[copy](https://copy.example) and\n\n{code}\n\na `copy`")
+    chat.pane.session._show(talk)
+    chat.pane.open_find()
+    bar = chat.pane.find_bar
+    QTest.keyClicks(bar.line, "copy")
+    assert bar.count.text() == "4 of 4"
+    browser = chat.pane.views[-1].browser
+    marked = browser.extraSelections()
+    assert [mark.cursor.selectedText() for mark in marked] == ["copy"] * 3
+    grounds = [mark.format.background().color().name() for mark in marked]
+    assert grounds[0] == grounds[1] != grounds[2], "the last is where the reader is"
+
+
 def test_a_long_conversation_comes_back_from_the_disk(chat: Chat, qapp: QApplication) -> None:
     async def scenario(chat: Chat) -> None:
         made = await asyncio.wrap_future(chat.store.create("Long", "Be brief."))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Find in the conversation: also in messages that have not been laid out."""
 
+import re
+
 from PySide6.QtCore import QRect, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtGui import QColor, QKeyEvent, QTextCharFormat
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QWidget
 
 from rigpanel.ui.panes.chat.talk import Said
@@ -10,6 +12,9 @@ from rigpanel.ui.panes.chat.transcript import Transcript
 from rigpanel.ui.style import mix
 from rigpanel.ui.theme import Theme
 from rigpanel.ui.widgets import CLOSE, button, label, named
+
+_NOT_SHOWN = re.compile(r"^ *(?:```|~~~).*$|\*\*|`|(?<=\])\([^)\s]*\)", re.MULTILINE)
+"""Of Markdown: fences with their language, marks, and what a link leads to."""
 
 
 class FindBar(QFrame):
@@ -52,6 +57,8 @@ class FindBar(QFrame):
     def set_theme(self, theme: Theme) -> None:
         """Mark in another theme's colours."""
         self._theme = theme
+        if self.isVisible():
+            self._mark()
 
     def open_on(self, path: list[Said]) -> None:
         """Open for the messages of a branch."""
@@ -134,8 +141,11 @@ class FindBar(QFrame):
         some = f"{self._at + 1} of {len(self._hits)}" if self._hits else "None"
         self.count.setText(some if query else "")
         theme = self._theme
-        ground = QColor(mix(theme.warm, theme.surface, 0.35))
-        here = QColor(mix(theme.warm, theme.surface, 0.75))
+        ground = QTextCharFormat()
+        ground.setBackground(QColor(mix(theme.warm, theme.surface, 0.3)))
+        here = QTextCharFormat()
+        here.setBackground(QColor(theme.warm))
+        here.setForeground(QColor(theme.background))
         current = self._hits[self._at] if self._hits else (None, 0)
         for view in self._transcript.views:
             at = current[1] if view.said.key == current[0] else None
@@ -148,4 +158,4 @@ def _as_shown(said: Said) -> str:
 
 
 def _bare(markdown: str) -> str:
-    return markdown.replace("**", "").replace("`", "")
+    return _NOT_SHOWN.sub("", markdown)

@@ -5,10 +5,10 @@ import time
 
 from PySide6.QtCore import QMimeData, QSize, Qt, QTimer, QUrl, Slot
 from PySide6.QtGui import (
-    QColor,
     QDesktopServices,
     QGuiApplication,
     QKeyEvent,
+    QTextCharFormat,
     QTextCursor,
     QTextDocument,
     QTextOption,
@@ -94,28 +94,28 @@ class MessageText(QTextBrowser):
         self._page = MarkdownPage(self.document(), look, muted=self._muted)
         self._page.draw(self._text, whole=self._whole)
 
-    def mark(self, query: str, colour: QColor, current: int | None, current_colour: QColor) -> int:
-        """Lay a ground under every place `query` stands at and return how many there are."""
-        places = self.places(query)
+    def mark(
+        self, query: str, look: QTextCharFormat, current: int | None, current_look: QTextCharFormat
+    ) -> None:
+        """Give every place `query` stands at a look of its own."""
         marks = []
-        for number, cursor in enumerate(places):
+        for number, cursor in enumerate(self.places(query)):
             selection = QTextEdit.ExtraSelection()
             selection.cursor = cursor
-            ground = current_colour if number == current else colour
-            selection.format.setBackground(ground)
+            selection.format = current_look if number == current else look
             marks.append(selection)
         self.setExtraSelections(marks)
-        return len(places)
 
     def places(self, query: str) -> list[QTextCursor]:
-        """Return where `query` stands, upper and lower case alike."""
+        """Return where `query` stands in the text, upper and lower case alike."""
         found: list[QTextCursor] = []
         cursor = QTextCursor(self.document())
         while query:
             cursor = self.document().find(query, cursor, QTextDocument.FindFlag(0))
             if cursor.isNull():
                 break
-            found.append(cursor)
+            if not cursor.blockFormat().hasProperty(CHROME):
+                found.append(cursor)
         return found
 
     def sizeHint(self) -> QSize:
