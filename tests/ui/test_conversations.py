@@ -105,6 +105,41 @@ def test_it_is_renamed_in_the_list_and_above_the_chat(chat: Chat, qapp: QApplica
         focused.setText("Ducts")
         QTest.keyClick(focused, Qt.Key.Key_Return)
         assert (await chat.saved()).info.title == "Ducts"
+        assert chat.pane.composer.hasFocus()
+        QTest.keyClick(chat.pane.composer, Qt.Key.Key_F2)
+        QTest.keyClicks(focused, "Never mind")
+        QTest.keyClick(focused, Qt.Key.Key_Escape)
+        assert chat.pane.composer.hasFocus()
+        assert "Ducts" in words_in(chat.pane.head)
+        assert (await chat.saved()).info.title == "Ducts"
+
+    run(chat, qapp, scenario)
+
+
+def test_the_list_stays_as_it_is_used_while_a_reply_is_kept(chat: Chat, qapp: QApplication) -> None:
+    async def scenario(chat: Chat) -> None:
+        chat.engine.make_ready()
+        await chat.turn("About fans", "They turn.")
+        chat.pane.new_chat()
+        await chat.turn("About watts", "They add up.")
+        await chat.saved()
+        drawer = await open_drawer(chat, "About watts", "About fans")
+        drawer.list.setFocus()
+        drawer.list.setCurrentRow(1)
+        read: list[int] = []
+        drawer.list.model().rowsInserted.connect(lambda *_: read.append(drawer.list.count()))
+        drawer.refresh()
+        await until(lambda: len(read) == 2, "the list was read again")
+        assert drawer.list.currentItem().text() == "About fans"
+        QTest.keyClick(drawer.list, Qt.Key.Key_F2)
+        (line,) = drawer.list.viewport().findChildren(QLineEdit)
+        drawer.refresh()
+        await asyncio.wrap_future(chat.store.list())
+        line.setText("Fans and ducts")
+        QTest.keyClick(line, Qt.Key.Key_Return)
+        await until(lambda: "Fans and ducts" in titles(drawer), "it was renamed")
+        await until(lambda: drawer.list.currentItem() is not None, "one is chosen")
+        assert drawer.list.currentItem().text() == "Fans and ducts"
 
     run(chat, qapp, scenario)
 

@@ -3,6 +3,7 @@
 
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def read_attachment(path: Path) -> Attachment:
     return Attachment(path.name, text)
 
 
-def with_attachments(text: str, attachments: list[Attachment]) -> str:
+def with_attachments(text: str, attachments: Sequence[Attachment]) -> str:
     """Return a message with each attachment as a fenced block above what was written."""
     return "\n\n".join([*(_fenced(attachment) for attachment in attachments), text]).strip()
 

@@ -24,7 +24,7 @@ from rigpanel.chat.store import ConversationStore
 from rigpanel.errors import RigpanelError
 from rigpanel.settings import write_atomically
 from rigpanel.ui.answers import Answers
-from rigpanel.ui.widgets import button, column, label, named
+from rigpanel.ui.widgets import button, column, label, named, rename
 
 UNDO_MS = 8000
 SEARCH_MS = 120
@@ -63,16 +63,23 @@ class ConversationList(QFrame):
     def set_current(self, conversation: int | None) -> None:
         """Mark the conversation that is open."""
         self._current = conversation
-        self._mark_current()
+        self._mark(conversation)
 
     @Slot()
     def refresh(self) -> None:
-        """Ask the file what there is."""
+        """Ask the file what there is; not while a title is being written."""
+        if self._renaming:
+            self._soon.start()
+            return
         self._asked += 1
         asked = self._asked
 
         def take(found: tuple[ConversationInfo, ...]) -> None:
-            if asked == self._asked:  # otherwise another search has been begun since
+            if asked != self._asked:
+                return  # another search has been begun since
+            if self._renaming:
+                self._soon.start()
+            else:
                 self._fill(found)
 
         self._answers.bring(self._store.list(self.search.text()), take, self._tell)
@@ -215,7 +222,13 @@ class ConversationList(QFrame):
             self.list.addAction(action)
             self._menu.addAction(action)
 
+    @property
+    def _renaming(self) -> bool:
+        return self.list.state() is QAbstractItemView.State.EditingState
+
     def _fill(self, found: tuple[ConversationInfo, ...]) -> None:
+        """List what was found; what the reader has chosen stays chosen."""
+        chosen = self._chosen()
         self._filling = True
         self.list.clear()
         for info in found:
@@ -231,14 +244,12 @@ class ConversationList(QFrame):
         nothing = "Nothing found." if searched else "What you write is kept here."
         self.none.setText(nothing)
         self.none.setVisible(not found)
-        self._mark_current()
+        self._mark(self._current if chosen is None else chosen)
 
-    def _mark_current(self) -> None:
-        for row in range(self.list.count()):
-            if self.list.item(row).data(ID) == self._current:
-                self.list.setCurrentRow(row)
-                return
-        self.list.setCurrentRow(-1)
+    def _mark(self, conversation: int | None) -> None:
+        rows = range(self.list.count())
+        ids = [self.list.item(row).data(ID) for row in rows]
+        self.list.setCurrentRow(ids.index(conversation) if conversation in ids else -1)
 
     def _chosen(self) -> int | None:
         item = self.list.currentItem()
@@ -306,9 +317,7 @@ class ConversationList(QFrame):
         self._undo_row.hide()
 
     def _tell(self, sentence: str, *, error: bool = True) -> None:
-        named(self.told, "error" if error else "muted")
-        self.told.style().unpolish(self.told)
-        self.told.style().polish(self.told)
+        rename(self.told, "error" if error else "muted")
         self.told.setText(sentence)
         self.told.setVisible(bool(sentence))
 

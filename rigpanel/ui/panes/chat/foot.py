@@ -2,6 +2,7 @@
 """Below the transcript: what went wrong, what is sent along, and where a message is written."""
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -19,6 +20,17 @@ from rigpanel.ui.panes.chat.trouble import EngineTrouble
 from rigpanel.ui.widgets import CLOSE, button, column, label, named
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that has not been sent."""
+
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+NEW = Draft()
+
+
 class ChatFoot(QWidget):
     """Everything that belongs to the message being written."""
 
@@ -32,7 +44,7 @@ class ChatFoot(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._answers = Answers(self)
-        self.attachments: list[Attachment] = []
+        self.attachments: tuple[Attachment, ...] = ()
         rows = column(margins=(16, 4, 16, 16), spacing=8)
         self.setLayout(rows)
         self.trouble = EngineTrouble()
@@ -56,10 +68,14 @@ class ChatFoot(QWidget):
         """Return the message as it would be sent."""
         return with_attachments(self.composer.toPlainText().strip(), self.attachments)
 
-    def clear(self) -> None:
-        """Begin another message."""
-        self.composer.clear()
-        self.attachments = []
+    def draft(self) -> Draft:
+        """Return what is being written, to be gone on with later."""
+        return Draft(self.composer.toPlainText(), self.attachments)
+
+    def go_on(self, draft: Draft = NEW) -> None:
+        """Begin another message, or go on with one that was laid aside."""
+        self.composer.write(draft.text)
+        self.attachments = draft.attachments
         self._show_chips()
         self.tell("")
 
@@ -142,7 +158,7 @@ class ChatFoot(QWidget):
         self.template_chosen.emit(self.template.currentText())
 
     def _take_file(self, attachment: Attachment) -> None:
-        self.attachments.append(attachment)
+        self.attachments += (attachment,)
         self._show_chips()
 
     @Slot(str)
@@ -173,7 +189,7 @@ class ChatFoot(QWidget):
         return chip
 
     def _take_away(self, attachment: Attachment) -> None:
-        self.attachments = [other for other in self.attachments if other is not attachment]
+        self.attachments = tuple(kept for kept in self.attachments if kept is not attachment)
         self._show_chips()
 
     @Slot(bool)

@@ -1,44 +1,34 @@
 # SPDX-License-Identifier: MIT
 """Above the transcript: what is talked about, how full the context is, and the two drawers."""
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QStackedWidget, QWidget
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QStackedWidget, QWidget
 
 from rigpanel.engine.messages import LoadedModel
 from rigpanel.ui.panes.chat.context_meter import ContextMeter
 from rigpanel.ui.theme import Theme
-from rigpanel.ui.widgets import button, named, shrinkable
+from rigpanel.ui.widgets import ElidedLabel, button, named, shrinkable
 
 
-class _Title(QLabel):
-    """A title that ends in dots where there is no room."""
+class _TitleLine(QLineEdit):
+    """Where a title is written anew; Esc gives it up."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._whole = ""
-        self.setTextFormat(Qt.TextFormat.PlainText)
+    given_up = Signal()
 
-    def set_title(self, title: str) -> None:
-        self._whole = title
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        cut = self.fontMetrics().elidedText(
-            self._whole, Qt.TextElideMode.ElideRight, max(self.width(), 40)
-        )
-        if cut != self.text():
-            self.setText(cut)
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.given_up.emit()
+        else:
+            super().keyPressEvent(event)
 
 
 class ChatHead(QWidget):
     """One line; the title can be written anew in its place."""
 
     title_written = Signal(str)
+    rename_ended = Signal()
+    """The title is written, or stays: the keys may go elsewhere."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,11 +36,13 @@ class ChatHead(QWidget):
         row.setContentsMargins(10, 8, 10, 0)
         row.setSpacing(6)
         self.list_button = self._sign("☰", "Conversations (Ctrl+H)")
-        self._title = shrinkable(named(_Title(), "title"))
-        self._line = QLineEdit()
+        self._title = shrinkable(named(ElidedLabel(), "title"))
+        self._line = _TitleLine()
         self._line.setAccessibleName("Title")
         self._line.setMaxLength(200)
-        self._line.editingFinished.connect(self._end_rename)
+        self._line.editingFinished.connect(self._take_title)
+        self._line.returnPressed.connect(self.rename_ended)
+        self._line.given_up.connect(self._give_up)
         self._places = QStackedWidget()
         self._places.addWidget(self._title)
         self._places.addWidget(self._line)
@@ -66,7 +58,7 @@ class ChatHead(QWidget):
 
     def show_title(self, title: str) -> None:
         """Show what the conversation is called."""
-        self._title.set_title(title or "New chat")
+        self._title.setText(title or "New chat")
         self._line.setText(title)
 
     def show_model(self, model: LoadedModel | None) -> None:
@@ -83,12 +75,19 @@ class ChatHead(QWidget):
         self._line.setFocus()
         self._line.selectAll()
 
-    def _end_rename(self) -> None:
+    @Slot()
+    def _take_title(self) -> None:
         if self._places.currentWidget() is self._line:
             self._places.setCurrentWidget(self._title)
             title = self._line.text().strip()
             if title:
                 self.title_written.emit(title)
+
+    @Slot()
+    def _give_up(self) -> None:
+        self._line.setText(self._title.text())
+        self._places.setCurrentWidget(self._title)
+        self.rename_ended.emit()
 
     def _sign(self, sign: str, tip: str) -> QPushButton:
         made = button(sign, "fold", tip)

@@ -21,7 +21,7 @@ from rigpanel.engine.messages import EngineState, EngineStatus
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.panes.chat.drawers import Drawers
 from rigpanel.ui.panes.chat.find_bar import FindBar
-from rigpanel.ui.panes.chat.foot import ChatFoot
+from rigpanel.ui.panes.chat.foot import ChatFoot, Draft
 from rigpanel.ui.panes.chat.head import ChatHead
 from rigpanel.ui.panes.chat.kept import MOST_DRAFT_CHARS, KeptChat, read_kept, write_kept
 from rigpanel.ui.panes.chat.session import ChatSession
@@ -61,6 +61,8 @@ class ChatPane(QWidget):
         self._look: Look | None = None
         self._send_next = False
         self._editing: int | None = None
+        self._aside = Draft()
+        """What was being written when an edit began."""
         self._kept_path = paths.data_dir() / KEPT_FILE
         self._kept = read_kept(self._kept_path)
         store = None if shelf is None else shelf.conversations
@@ -90,9 +92,9 @@ class ChatPane(QWidget):
         self._theme = theme
         self._look = None
         self.head.meter.set_theme(theme)
-        self.find_bar.set_theme(theme)
         for view in self.views:
             view.set_look(self._current_look())
+        self.find_bar.set_theme(theme)
 
     @Slot()
     def focus_composer(self) -> None:
@@ -110,12 +112,12 @@ class ChatPane(QWidget):
         if self.session.replying:
             self._send_next = True  # the last reply's figures are still on their way
             return
-        self.foot.clear()
+        self.foot.go_on()
         if self._editing is None:
             self.session.send(text)
         else:
             self.session.edit(self._editing, text)
-        self._leave_edit()
+            self._leave_edit()
 
     @Slot()
     def new_chat(self) -> None:
@@ -136,9 +138,11 @@ class ChatPane(QWidget):
         """Write a message of one's own anew; sent, it is a branch beside the old."""
         if self.session.replying:
             return
+        if self._editing is None:
+            self._aside = self.foot.draft()
         self._editing = key
         self.foot.editing.show()
-        self.composer.write(self.session.talk.said[key].text)
+        self.foot.go_on(Draft(self.session.talk.said[key].text))
         self.composer.setFocus()
 
     @Slot()
@@ -240,6 +244,7 @@ class ChatPane(QWidget):
         self.head.options_button.clicked.connect(self.drawers.toggle_options)
         self.head.new_button.clicked.connect(self.new_chat)
         self.head.title_written.connect(self._rename)
+        self.head.rename_ended.connect(self.focus_composer)
         self.foot.send_requested.connect(self.send)
         self.foot.stop_requested.connect(self._escape)
         self.foot.changed.connect(self._take_draft)
@@ -248,13 +253,13 @@ class ChatPane(QWidget):
         self.composer.edit_requested.connect(self.edit_last)
         self.foot.trouble.reload_requested.connect(self._reload)
         self.find_bar.closed.connect(self.focus_composer)
-        for keys, slot in (
-            ("Ctrl+F", self.open_find),
-            ("Ctrl+H", self.drawers.toggle_list),
-            ("Ctrl+,", self.drawers.toggle_options),
-            ("F2", self._begin_rename),
+        for keys, where, slot in (
+            ("Ctrl+F", self, self.open_find),
+            ("Ctrl+H", self, self.drawers.toggle_list),
+            ("Ctrl+,", self, self.drawers.toggle_options),
+            ("F2", self._chat, self._begin_rename),  # in the list of conversations it has its own
         ):
-            made = QShortcut(QKeySequence(keys), self)
+            made = QShortcut(QKeySequence(keys), where)
             made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             made.activated.connect(slot)
 
@@ -296,12 +301,14 @@ class ChatPane(QWidget):
     @Slot()
     def _give_up_edit(self) -> None:
         self._leave_edit()
-        self.foot.clear()
         self.composer.setFocus()
 
     def _leave_edit(self) -> None:
-        self._editing = None
-        self.foot.editing.hide()
+        """Go on with what was being written before the edit."""
+        if self._editing is not None:
+            self._editing = None
+            self.foot.editing.hide()
+            self.foot.go_on(self._aside)
 
     @Slot()
     def _reload(self) -> None:
@@ -391,7 +398,7 @@ class ChatPane(QWidget):
     @Slot()
     def _keep(self) -> None:
         self._keep_soon.stop()
-        draft = "" if self._editing is not None else self.composer.toPlainText()
+        draft = (self.foot.draft() if self._editing is None else self._aside).text
         kept = KeptChat(
             draft if len(draft) <= MOST_DRAFT_CHARS else "",
             self.session.talk.stored,
