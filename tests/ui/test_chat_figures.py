@@ -41,6 +41,28 @@ def test_the_context_is_shown_warms_and_tells_what_was_left_out(
     run(chat, qapp, scenario)
 
 
+def test_the_context_in_use_is_that_of_the_branch_that_is_shown(
+    chat: Chat, qapp: QApplication
+) -> None:
+    async def scenario(chat: Chat) -> None:
+        meter = chat.pane.head.meter
+        chat.engine.make_ready()
+        await chat.ask("one")
+        await chat.answer("first", dataclasses.replace(STATS, n_prompt=3000, n_gen=100))
+        chat.last.again_requested.emit(chat.last.said.key)
+        await until(lambda: len(chat.engine.requests) == 2, "the engine was asked again")
+        await chat.answer("second", dataclasses.replace(STATS, n_prompt=3000, n_gen=700))
+        assert meter.text == "3.7k / 8.2k"
+        chat.pane.session.choose(chat.last.said.key, -1)
+        assert meter.text == "3.1k / 8.2k"
+        await chat.ask("two")
+        chat.pane.new_chat()
+        await until(lambda: not chat.pane.session.replying, "the reply was stopped")
+        assert meter.text == "0 / 8.2k"
+
+    run(chat, qapp, scenario)
+
+
 def test_energy_of_each_card_is_measured_over_the_reply(chat: Chat, qapp: QApplication) -> None:
     async def scenario(chat: Chat) -> None:
         asked: list[float] = []

@@ -96,6 +96,35 @@ def test_an_edited_message_and_a_reply_made_anew_are_branches(
     run(chat, qapp, scenario)
 
 
+def test_an_edit_gives_back_what_was_being_written(
+    chat: Chat, qapp: QApplication, tmp_path: Path
+) -> None:
+    async def scenario(chat: Chat) -> None:
+        chat.engine.make_ready()
+        await chat.turn("one", "first")
+        notes = tmp_path / "notes.txt"
+        notes.write_text("warm")
+        drop(chat.pane, [notes])
+        await until(lambda: len(chat.pane.foot.attachments) == 1, "it was read")
+        chat.write("half a tho")
+        chat.pane.edit(chat.pane.views[0].said.key)
+        assert chat.pane.composer.toPlainText() == "one"
+        assert chat.pane.foot.attachments == ()
+        chat.pane.keep_now()
+        assert chat.open_pane().composer.toPlainText() == "half a tho"
+        chat.press(Qt.Key.Key_Escape)
+        assert chat.pane.composer.toPlainText() == "half a tho"
+        assert len(chat.pane.foot.attachments) == 1
+        chat.pane.edit(chat.pane.views[0].said.key)
+        chat.write(" more")
+        chat.press(Qt.Key.Key_Return)
+        await until(lambda: len(chat.engine.requests) == 2, "the engine was asked")
+        assert chat.engine.requests[-1].messages == (ChatMessage("user", "one more"),)
+        assert chat.pane.composer.toPlainText() == "half a tho"
+
+    run(chat, qapp, scenario)
+
+
 def test_escape_leaves_an_edit_and_a_drawer(chat: Chat, qapp: QApplication) -> None:
     async def scenario(chat: Chat) -> None:
         chat.engine.make_ready()
@@ -136,7 +165,7 @@ def test_text_files_are_sent_along_and_others_refused(
         assert chat.engine.requests[0].messages[0].content == (
             "fan.py\n````python\nprint('```')\n````\n\nwhat is it?"
         )
-        assert chat.pane.foot.attachments == []
+        assert chat.pane.foot.attachments == ()
 
     run(chat, qapp, scenario)
 

@@ -5,7 +5,15 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QToolTip,
+    QWidget,
+)
 
 from rigpanel.ui.markdown_page import Look
 from rigpanel.ui.panes.chat.figures import author, note_of, reasoning_title
@@ -141,6 +149,8 @@ class MessageView(QFrame):
     def copy(self) -> None:
         """Put the message on the clipboard as it was written."""
         QGuiApplication.clipboard().setText(self.said.text)
+        below = self._copy.mapToGlobal(self._copy.rect().bottomLeft())
+        QToolTip.showText(below, "Copied", self._copy)
 
     @Slot()
     def toggle_thoughts(self) -> None:

@@ -143,6 +143,7 @@ class ChatSession(QObject):
             if self._keeper is not None:
                 self._keeper.choose(self.talk, self.talk.said[self.talk.leaf])
             self.path_changed.emit()
+            self.used_changed.emit(_used_by(self.talk))
 
     def set_system(self, text: str) -> None:
         """Put another system prompt before the conversation, from the next message on."""
@@ -250,8 +251,16 @@ class ChatSession(QObject):
         )
 
     def _changed(self, said: Said) -> None:
-        if self.talk.said.get(said.key) is said:
+        if self._is_open(said):
             self.said_changed.emit(said.key)
+
+    def _tell_used(self, said: Said, n_used: int) -> None:
+        """Tell how full the context is, unless another conversation has been opened since."""
+        if self._is_open(said):
+            self.used_changed.emit(n_used)
+
+    def _is_open(self, said: Said) -> bool:
+        return self.talk.said.get(said.key) is said
 
     @Slot(object)
     def _take_status(self, status: EngineStatus) -> None:
@@ -267,7 +276,7 @@ class ChatSession(QObject):
                 f"Reading the prompt: {progress.n_done} / {progress.n_prompt} tokens{cached}"
             )
             self._changed(reply)
-            self.used_changed.emit(progress.n_prompt)
+            self._tell_used(reply, progress.n_prompt)
 
     @Slot(object)
     def _take_notice(self, event: TurnsDropped | ContextNearlyFull) -> None:
@@ -281,7 +290,7 @@ class ChatSession(QObject):
             )
         else:
             told = f"The context is nearly full: {event.n_used} of {event.n_ctx} tokens."
-            self.used_changed.emit(event.n_used)
+            self._tell_used(self._reply, event.n_used)
         self._reply.notices.append(told)
         self._changed(self._reply)
 
@@ -311,8 +320,9 @@ class ChatSession(QObject):
     def _take_finish(self, stats: ReplyStats) -> None:
         settings = None if self._model is None else self._model.settings
         record = ReplyRecord(stats, settings, self._sampled)
+        if self._reply is not None:
+            self._tell_used(self._reply, stats.n_prompt + stats.n_gen)
         self._end(record, "")
-        self.used_changed.emit(stats.n_prompt + stats.n_gen)
 
     @Slot(str)
     def _take_failure(self, sentence: str) -> None:
