@@ -192,8 +192,6 @@ class Panel(QObject):
         end_s = time.monotonic() + SAVE_END_S
         while not self.window.chat_pane.saved and time.monotonic() < end_s:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        if not self._storage.close(SAVE_END_S):
-            log.warning("the disk does not answer; what was said last may not be saved")
 
     @Slot(bool)
     def _follow_tray(self, available: bool) -> None:

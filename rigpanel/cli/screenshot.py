@@ -10,6 +10,8 @@ from pathlib import Path
 from rigpanel.cli.panel import require_qt
 from rigpanel.errors import RigpanelError, UsageError
 
+LEAST, MOST = (720, 480), (7680, 4320)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
@@ -26,8 +28,8 @@ def run(options: argparse.Namespace) -> int:
     if size is None:
         raise UsageError(f"--size {options.size}: must be WIDTHxHEIGHT in pixels, as 1280x800")
     width, height = int(size[1]), int(size[2])
-    if not (320 <= width <= 7680 and 240 <= height <= 4320):
-        raise UsageError(f"--size {options.size}: from 320x240 to 7680x4320")
+    if not (LEAST[0] <= width <= MOST[0] and LEAST[1] <= height <= MOST[1]):
+        raise UsageError(f"--size {options.size}: from 720x480, the window's least, to 7680x4320")
     if options.out.suffix.lower() != ".png":
         raise UsageError(f"{options.out}: the picture is a PNG; give a name that ends in .png")
     if not options.out.parent.is_dir():

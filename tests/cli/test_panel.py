@@ -126,7 +126,7 @@ def test_a_picture_of_the_chat_shows_the_last_conversation(
     [
         (["x.png", "--pane", "kitchen"], "there are: rig, load, chat"),
         (["x.png", "--size", "big"], "1280x800"),
-        (["x.png", "--size", "10x10"], "320x240"),
+        (["x.png", "--size", "10x10"], "720x480"),
         (["x.jpg"], ".png"),
     ],
 )
