@@ -5,35 +5,30 @@ A list item, a paragraph of a quotation, a table are a leaf each, with how deep 
 text streams in only what may still change is read again, and only leaves that differ are drawn.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from rigpanel.ui.inline import InlineReader, Span
 from rigpanel.ui.maths import plan_maths
 
-WEB = ("http://", "https://")
 MOST_NESTED = 8
 """Lists and quotations deeper than this are not moved in further."""
 MOST_PARSED = 100
 """The parser leaves out what is nested deeper."""
 
 PART_LINES = 40
+PART_ROWS = 30
+WIDEST_CELL_CHARS = 60
+LAST_OPEN = 2 * MOST_NESTED
+"""How many tokens after a text may only close what it stands in."""
 LISTS = ("bullet_list_open", "ordered_list_open")
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of text in one look."""
-
-    text: str
-    bold: bool = False
-    italic: bool = False
-    struck: bool = False
-    mono: bool = False
-    link: str = ""
+Row: TypeAlias = tuple[tuple[Span, ...], ...]
+"""A table's cells beside each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +50,33 @@ class Leaf:
     language: str = ""
     text: str = ""
     """Code or maths as written."""
-    rows: tuple[tuple[tuple[Span, ...], ...], ...] = ()
+    rows: tuple[Row, ...] = ()
     aligns: tuple[str, ...] = ()
     """Of each column of a table: left, center or right; empty where none is written."""
+    widths_pct: tuple[int, ...] = ()
+    """Of the columns of a table in several parts, so that the parts line up."""
     closed: bool = True
     """Whether the code's closing fence has come."""
     goes_on: bool = False
-    """Whether it is a further part of the code above it."""
+    """Whether it is a further part of the code or table above it."""
 
 
-def make_parser() -> MarkdownIt:
-    """Return a parser of CommonMark with tables; HTML stays text, images are not fetched."""
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """CommonMark with tables: the blocks of a text, and what stands in a line of one."""
+
+    blocks: MarkdownIt
+    inline: MarkdownIt
+
+
+def make_parser() -> Parser:
+    """Return a parser to which HTML is text and an image is not fetched."""
+    blocks, inline = _make_one(), _make_one()
+    blocks.disable(["inline", "text_join"])
+    return Parser(blocks, inline)
+
+
+def _make_one() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": MOST_PARSED})
     markdown.enable(["table", "strikethrough"])
     markdown.disable("image")
@@ -74,16 +85,25 @@ def make_parser() -> MarkdownIt:
 
 
 class MarkdownReader:
-    """Reads a text that grows at its end; what came before its last block is read once."""
+    """Reads a text that grows at its end; what came before its last block is read once.
 
-    def __init__(self, parser: MarkdownIt) -> None:
+    Of a paragraph only the end is read again, of a table the row that is being written.
+    """
+
+    def __init__(self, parser: Parser) -> None:
         self._parser = parser
         self._environment: dict[str, Any] = {}
+        self._inline = InlineReader(parser.inline, self._environment)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._from = 0
-        """Where the last block that may still change begins."""
+        """Where the last block that may still change begins, or its row."""
         self._number: int | None = None
         """The next number of the list that began before."""
+        self._table: _OpenTable | None = None
         self._settled: list[Leaf] = []
+        self._inline.forget()
 
     def read(self, text: str, *, whole: bool) -> tuple[int, list[Leaf]]:
         """Return how many leaves of before stand for good, and the leaves that follow them.
@@ -92,17 +112,34 @@ class MarkdownReader:
         """
         n_settled = len(self._settled)
         tail = text[self._from :]
-        tokens = self._parser.parse(tail, self._environment)
+        if self._table is not None:
+            tail = self._table.head + tail
+        tokens = self._parser.blocks.parse(tail, self._environment)
         if whole and self._from and self._environment.get("references"):
             # What a name stands for may have come after it.
-            self._from, self._number, self._settled = 0, None, []
+            self._begin_anew()
             return self.read(text, whole=True)
         lines = tail.split("\n")
-        leaves = _leaves(tokens, lines, self._number)
-        self._settle(tokens, lines)
-        return n_settled, [*map(_closed, leaves)] if whole else _in_parts(leaves)
+        leaves = self._leaves(tokens, lines, grows=not whole)
+        self._settle(tokens, lines, leaves)
+        return n_settled, _in_parts([*map(_closed, leaves)] if whole else leaves)
 
-    def _settle(self, tokens: Sequence[Token], lines: list[str]) -> None:
+    def _leaves(
+        self, tokens: Sequence[Token], lines: list[str], *, grows: bool = False
+    ) -> list[Leaf]:
+        """Return the leaves of a stream of tokens; the last of them may be code still open."""
+        walk = _Walk(lines, self._number, self._inline)
+        open_from = len(tokens) - LAST_OPEN if grows else len(tokens)
+        taken = (
+            walk.take(token, tokens[place - 1], last=place > open_from)
+            for place, token in enumerate(tokens)
+        )
+        leaves = [leaf for leaf in taken if leaf is not None]
+        if self._table is not None:
+            leaves[:1] = self._table.with_rows(leaves[0])
+        return [*map(_closed, leaves[:-1]), *leaves[-1:]]
+
+    def _settle(self, tokens: Sequence[Token], lines: list[str], leaves: list[Leaf]) -> None:
         """Take what more text cannot change out of what is read the next time."""
         starts = [i for i, t in enumerate(tokens) if t.level == 0 and t.nesting >= 0 and t.map]
         items: list[int] = []
@@ -113,16 +150,56 @@ class MarkdownReader:
         if cuts and _still_undecided(tokens[cuts[-1]], len(lines)):
             cuts.pop()
         if len(cuts) < 2:
+            if len(starts) == 1 and tokens[starts[0]].type == "table_open" and leaves:
+                self._settle_rows(tokens, lines, leaves[0])
             return
         cut = cuts[-1]
-        self._settled += map(_closed, _leaves(tokens[:cut], lines, self._number))
+        self._settled += _in_parts([*map(_closed, self._leaves(tokens[:cut], lines))])
         if cut in items and tokens[starts[-1]].type == "ordered_list_open":
             first = self._number if starts[-1] == 0 else None
             begins = _first_number(tokens[starts[-1]]) if first is None else first
             self._number = begins + items.index(cut)
         else:
             self._number = None
-        self._from += sum(len(line) + 1 for line in lines[: _line_of(tokens[cut])])
+        self._go_on_at(_line_of(tokens[cut]), lines)
+        self._table = None
+
+    def _settle_rows(self, tokens: Sequence[Token], lines: list[str], table: Leaf) -> None:
+        """Keep the rows that are written of a table at the end, and settle its parts."""
+        rows = [token for token in tokens if token.type == "tr_open"][1:]
+        written = [token for token in rows if _line_of(token) < len(lines) - 1]
+        if not written:
+            return
+        kept = replace(table, rows=table.rows[: len(table.rows) - len(rows) + len(written)])
+        parts = _in_parts([kept])
+        if kept.goes_on or len(table.rows) > PART_ROWS:
+            parts = _in_parts([replace(kept, rows=(*kept.rows, ()))])  # as it is cut with one more
+            full = [part for part in parts if len(part.rows) == PART_ROWS and part.rows[-1]]
+            self._settled += full
+            if full:
+                left = kept.rows[PART_ROWS * len(full) :]
+                kept = replace(full[-1], rows=left, goes_on=True, marker="")
+        first = _line_of(tokens[0])
+        head = "".join(f"{line}\n" for line in lines[first : first + 2])
+        self._go_on_at(_line_of(written[-1]) + 1, lines)
+        self._table = _OpenTable(head, kept)
+
+    def _go_on_at(self, line: int, lines: list[str]) -> None:
+        head = 0 if self._table is None else len(self._table.head)
+        self._from += sum(len(before) + 1 for before in lines[:line]) - head
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenTable:
+    """A table whose first rows have been read: its two lines on top, and what is not settled."""
+
+    head: str
+    leaf: Leaf
+
+    def with_rows(self, read: Leaf) -> tuple[Leaf, ...]:
+        """Return it with the rows that were read below its head, if it has any row."""
+        rows = (*self.leaf.rows, *read.rows[1:])
+        return (replace(self.leaf, rows=rows),) if rows else ()
 
 
 def _line_of(token: Token) -> int:
@@ -142,39 +219,70 @@ def _first_number(token: Token) -> int:
     return int(token.attrs.get("start", 1))
 
 
-def _leaves(tokens: Sequence[Token], lines: list[str], first_number: int | None) -> list[Leaf]:
-    """Return the leaves of a stream of tokens; only the last of them may be code still open.
-
-    `first_number` is that of a list which has been begun in what is settled.
-    """
-    walk = _Walk(lines, first_number)
-    taken = (walk.take(token, tokens[place - 1]) for place, token in enumerate(tokens))
-    leaves = [leaf for leaf in taken if leaf is not None]
-    return [*map(_closed, leaves[:-1]), *leaves[-1:]]
-
-
 def _closed(leaf: Leaf) -> Leaf:
     return leaf if leaf.closed else replace(leaf, closed=True)
 
 
 def _in_parts(leaves: list[Leaf]) -> list[Leaf]:
-    """Cut code that still grows into parts, so that only the last of them is laid out anew."""
-    if not leaves or leaves[-1].closed:
-        return leaves
-    code = leaves.pop()
+    """Cut long tables, and code that grows, so that only the last part is laid out anew."""
+    cut: list[Leaf] = []
+    for leaf in leaves:
+        if leaf.kind == "table" and (leaf.goes_on or len(leaf.rows) > PART_ROWS):
+            cut += _table_in_parts(leaf)
+        elif leaf.closed:
+            cut.append(leaf)
+        else:
+            cut += _code_in_parts(leaf)
+    return cut
+
+
+def _code_in_parts(code: Leaf) -> list[Leaf]:
     lines = code.text.split("\n")
-    for begin in range(0, len(lines), PART_LINES):
-        text = "\n".join(lines[begin : begin + PART_LINES])
-        marker = "" if begin else code.marker
-        leaves.append(replace(code, text=text, marker=marker, goes_on=begin > 0))
-    return leaves
+    return [
+        replace(
+            code,
+            text="\n".join(lines[begin : begin + PART_LINES]),
+            marker="" if begin else code.marker,
+            goes_on=begin > 0,
+        )
+        for begin in range(0, len(lines), PART_LINES)
+    ]
+
+
+def _table_in_parts(table: Leaf) -> list[Leaf]:
+    widths = table.widths_pct or _widths_pct(table.rows[:PART_ROWS])
+    return [
+        replace(
+            table,
+            rows=table.rows[begin : begin + PART_ROWS],
+            widths_pct=widths,
+            marker="" if begin else table.marker,
+            goes_on=table.goes_on or begin > 0,
+        )
+        for begin in range(0, len(table.rows), PART_ROWS)
+    ]
+
+
+def _widths_pct(rows: Sequence[Row]) -> tuple[int, ...]:
+    """Return how wide each column is to be, by the longest of its cells."""
+    longest = [
+        max(4, *(min(sum(len(span.text) for span in cell), WIDEST_CELL_CHARS) for cell in column))
+        for column in zip(*rows, strict=True)
+    ]
+    return tuple(max(1, 100 * chars // sum(longest)) for chars in longest)
 
 
 class _Walk:
     """Where in lists, quotations and tables a stream of tokens is."""
 
-    def __init__(self, lines: list[str], first_number: int | None) -> None:
+    def __init__(
+        self,
+        lines: list[str],
+        first_number: int | None,
+        inline: InlineReader,
+    ) -> None:
         self._lines = lines
+        self._read = inline.read
         self._first_number = first_number
         self._quoted = 0
         self._numbers: list[int | None] = []
@@ -184,13 +292,13 @@ class _Walk:
         self._cells: list[tuple[Span, ...]] = []
         self._aligns: list[str] = []
 
-    def take(self, token: Token, before: Token) -> Leaf | None:
-        """Go on by a token; return the leaf it makes, if it makes one."""
+    def take(self, token: Token, before: Token, *, last: bool) -> Leaf | None:
+        """Go on by a token, maybe among the last; return the leaf it makes, if it makes one."""
         kind = token.type
         if kind in ("fence", "code_block", "maths"):
             return self._block(token)
         if kind == "inline":
-            return self._inline(token, before)
+            return self._inline(token, before, last=last)
         if kind == "hr":
             return self._leaf("rule")
         if kind == "list_item_close" and self._marker:  # an item without text
@@ -223,8 +331,11 @@ class _Walk:
         elif kind == "tr_close":
             self._rows.append(tuple(self._cells))
 
-    def _inline(self, token: Token, opened: Token) -> Leaf | None:
-        spans = tuple(_spans(token.children or []))
+    def _inline(self, token: Token, opened: Token, *, last: bool) -> Leaf | None:
+        spans: tuple[Span, ...] | None = token.meta.get("spans")
+        if spans is None:
+            spans = self._read(token.content, grows=last and opened.type == "paragraph_open")
+            token.meta["spans"] = spans
         if opened.type in ("th_open", "td_open"):
             self._cells.append(spans)
             if opened.type == "th_open":
@@ -253,26 +364,3 @@ def _is_closed(fence: Token, lines: list[str]) -> bool:
     begin, end = fence.map or (0, 0)
     last = lines[end - 1].strip(" \t>") if 0 < end <= len(lines) else ""
     return end - 1 > begin and last.startswith(fence.markup) and not last.strip(fence.markup[0])
-
-
-def _spans(children: Sequence[Token]) -> Iterator[Span]:
-    bold = italic = struck = 0
-    link = ""
-    for token in children:
-        kind = token.type
-        if kind in ("strong_open", "strong_close"):
-            bold += token.nesting
-        elif kind in ("em_open", "em_close"):
-            italic += token.nesting
-        elif kind in ("s_open", "s_close"):
-            struck += token.nesting
-        elif kind == "link_open":
-            target = str(token.attrs.get("href", ""))
-            link = target if target.lower().startswith(WEB) else ""
-        elif kind == "link_close":
-            link = ""
-        else:
-            text = {"softbreak": " ", "hardbreak": "\u2028"}.get(kind, token.content)
-            if text:
-                mono = kind in ("code_inline", "maths_inline")
-                yield Span(text, bold > 0, italic > 0, struck > 0, mono, link)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Draws the leaves of a Markdown text into a Qt document, in a theme's colours."""
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pygments.lexers import get_lexer_by_name
-from pygments.styles import get_style_by_name
 from pygments.util import ClassNotFound
 from PySide6.QtCore import Qt
 from PySide6.QtGui import (
@@ -25,20 +26,13 @@ from PySide6.QtGui import (
     QTextTableFormat,
 )
 
-from rigpanel.ui.markdown import MOST_NESTED, Leaf, MarkdownReader, Span, make_parser
-from rigpanel.ui.theme import Theme
+from rigpanel.ui.inline import Span
+from rigpanel.ui.markdown import MOST_NESTED, PART_ROWS, Leaf, MarkdownReader
+from rigpanel.ui.markdown_look import Look
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
-MONO = [
-    "JetBrains Mono",
-    "DejaVu Sans Mono",
-    "Noto Sans Mono",
-    "Liberation Mono",
-    "monospace",
-]
-HEADING_PX = (18, 16, 14, 13, 13, 13)
 INDENT_PX = 20
 GAP_PX = 8
 COPY = "rigpanel:copy/"
@@ -47,74 +41,6 @@ SIDES = {"center": Qt.AlignmentFlag.AlignHCenter, "right": Qt.AlignmentFlag.Alig
 """How a table's column stands that is not to stand at the left."""
 CHROME = QTextFormat.Property.UserProperty + 1
 """Set on blocks that are not part of the text: they are left out of what is copied."""
-
-
-class Look:
-    """Formats of one theme, made once for all messages."""
-
-    def __init__(self, theme: Theme) -> None:
-        self.theme = theme
-        self.parser = make_parser()
-        self._code_style = get_style_by_name("github-dark" if theme.name == "dark" else "default")
-        self._code: dict[object, QTextCharFormat] = {}
-        self._spans: dict[tuple[object, ...], QTextCharFormat] = {}
-
-    def span(self, span: Span, leaf: Leaf, *, muted: bool) -> QTextCharFormat:
-        """Return the look of a stretch of text in a leaf."""
-        quiet = muted or leaf.quoted > 0
-        key = (span.bold, span.italic, span.struck, span.mono, leaf.kind, leaf.level, quiet)
-        made = self._spans.get(key)
-        if made is None:
-            made = QTextCharFormat()
-            made.setForeground(QColor(self.theme.text_muted if quiet else self.theme.text))
-            if span.bold or leaf.kind == "heading":
-                made.setFontWeight(QFont.Weight.DemiBold)
-            made.setFontItalic(span.italic)
-            made.setFontStrikeOut(span.struck)
-            if leaf.kind == "heading":
-                pixels = HEADING_PX[leaf.level - 1]
-                made.setProperty(QTextFormat.Property.FontPixelSize.value, pixels)
-            if span.mono:
-                made.setFontFamilies(MONO)
-                made.setProperty(QTextFormat.Property.FontPixelSize.value, 12)
-                made.setBackground(QColor(self.theme.raised))
-            self._spans[key] = made
-        if span.link:
-            made = QTextCharFormat(made)
-            made.setAnchor(True)
-            made.setAnchorHref(span.link)
-            made.setToolTip(span.link)
-            made.setForeground(QColor(self.theme.accent))
-        return made
-
-    def code(self, kind: object) -> QTextCharFormat:
-        """Return the look of one of Pygments' kinds of token."""
-        made = self._code.get(kind)
-        if made is None:
-            made = self.mono()
-            style = self._code_style.style_for_token(kind)  # type: ignore[arg-type]
-            if style["color"]:
-                made.setForeground(QColor(f"#{style['color']}"))
-            made.setFontItalic(bool(style["italic"]))
-            if style["bold"]:
-                made.setFontWeight(QFont.Weight.DemiBold)
-            self._code[kind] = made
-        return made
-
-    def mono(self) -> QTextCharFormat:
-        """Return plain text of even width."""
-        made = QTextCharFormat()
-        made.setFontFamilies(MONO)
-        made.setProperty(QTextFormat.Property.FontPixelSize.value, 12)
-        made.setForeground(QColor(self.theme.text))
-        return made
-
-    def small(self) -> QTextCharFormat:
-        """Return the look of what stands above code."""
-        made = QTextCharFormat()
-        made.setProperty(QTextFormat.Property.FontPixelSize.value, 11)
-        made.setForeground(QColor(self.theme.text_muted))
-        return made
 
 
 class _Placed:
@@ -162,13 +88,12 @@ class MarkdownPage:
         if self._raw_from is not None:
             self._cut(self._raw_from)
             self._raw_from = None
-        if self._grows(standing, leaves, same):
-            self._grow_code(standing[-1], leaves[-1])
-            self._placed[-1].leaf = leaves[-1]
-        else:
-            self._take_away(n_settled + same)
-            for leaf in leaves[same:]:
-                self._place(leaf)
+        if same == len(standing) - 1 and same < len(leaves) and self._grow(leaves[same]):
+            self._placed[-1].leaf = leaves[same]
+            same += 1
+        self._take_away(n_settled + same)
+        for leaf in leaves[same:]:
+            self._place(leaf)
         cursor.endEditBlock()
 
     def append_raw(self, text: str) -> None:
@@ -191,30 +116,47 @@ class MarkdownPage:
             lines.append(placed.leaf.text)
         return "\n".join(lines)
 
-    def _grows(self, standing: list[Leaf], leaves: list[Leaf], same: int) -> bool:
-        """Tell whether nothing happened but that the open code at the end got longer."""
-        if not (same + 1 == len(leaves) == len(standing)):
+    def _grow(self, new: Leaf) -> bool:
+        """Make the last leaf that is drawn into one with more in it; tell whether that can be."""
+        old = self._placed[-1].leaf
+        if replace(old, spans=(), text="", rows=()) != replace(new, spans=(), text="", rows=()):
             return False
-        old, new = standing[-1], leaves[-1]
-        return (
-            old.kind == new.kind == "code"
-            and not new.closed
-            and (old.language, old.goes_on) == (new.language, new.goes_on)
-            and new.text.startswith(old.text)
-        )
+        if new.kind == "code":
+            grows = not new.closed and new.text.startswith(old.text)
+            if grows:
+                self._grow_code(old, new)
+            return grows
+        if new.kind == "table":
+            grows = (
+                0 < len(old.rows) <= len(new.rows)
+                and old.rows[:-1] == new.rows[: len(old.rows) - 1]
+            )
+            if grows:
+                self._grow_table(old, new)
+            return grows
+        if new.spans:
+            self._grow_text(self._placed[-1], new)
+        return bool(new.spans)
 
     def _take_away(self, count: int) -> None:
         """Take every leaf from the `count`th on out of the document."""
         if count < len(self._placed):
             self._cut(self._placed[count].at)
             self._fresh = self._placed[count].fresh
+            if self._fresh:  # what stood in it must not show above a table
+                cursor = QTextCursor(self._document)
+                cursor.movePosition(QTextCursor.MoveOperation.End)
+                cursor.setBlockFormat(QTextBlockFormat())
             del self._placed[count:]
 
     def _cut(self, at: int) -> None:
         cursor = QTextCursor(self._document)
         cursor.setPosition(at)
+        form = cursor.blockFormat()
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
+        if not cursor.block().text():  # a rule, say: Qt gives it the format of what came below
+            cursor.setBlockFormat(form)
 
     def _place(self, leaf: Leaf) -> None:
         cursor = QTextCursor(self._document)
@@ -328,6 +270,47 @@ class MarkdownPage:
         cursor.removeSelectedText()
         self._write_code(cursor, new.text[len(old.text) - len(begun) :], new)
 
+    def _grow_text(self, placed: _Placed, new: Leaf) -> None:
+        """Put the spans in place of the old ones, from where they differ."""
+        begin = f"{new.marker}\t" if new.marker else ""
+        at = placed.at + (0 if placed.fresh else 1) + _utf16_length(begin)
+        spans = list(new.spans)
+        for old in placed.leaf.spans:
+            if not spans or not spans[0].goes_on_as(old):
+                break
+            same = _common(old.text, spans[0].text)
+            at += _utf16_length(same)
+            if same != spans[0].text:
+                spans[0] = replace(spans[0], text=spans[0].text[len(same) :])
+                break
+            del spans[0]
+            if same != old.text:
+                break
+        self._cut(at)
+        cursor = QTextCursor(self._document)
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        for span in spans:
+            cursor.insertText(span.text, self._look.span(span, new, muted=self._muted))
+
+    def _grow_table(self, old: Leaf, new: Leaf) -> None:
+        """Write the last row anew and add those that have come."""
+        cursor = QTextCursor(self._document)
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.movePosition(QTextCursor.MoveOperation.PreviousCharacter)
+        table = cursor.currentTable()
+        last = len(old.rows) - 1
+        for x in range(len(old.rows[last])):
+            inside = table.cellAt(last, x).firstCursorPosition()
+            end = table.cellAt(last, x).lastPosition()
+            inside.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+            inside.removeSelectedText()
+        if len(new.rows) > len(old.rows):
+            table.appendRows(len(new.rows) - len(old.rows))
+            if new.widths_pct and len(new.rows) == PART_ROWS:
+                table.setFormat(self._part_format(new))  # another part follows closely
+        for y in range(last, len(new.rows)):
+            self._write_row(table, y, new)
+
     def _write_code(self, cursor: QTextCursor, text: str, leaf: Leaf) -> None:
         lexer = _lexer(leaf.language)
         if lexer is None:
@@ -337,32 +320,42 @@ class MarkdownPage:
             cursor.insertText(piece, self._look.code(kind))
 
     def _place_table(self, cursor: QTextCursor, leaf: Leaf) -> None:
-        columns = max((len(row) for row in leaf.rows), default=0)
-        if not columns:
-            return
-        table = cursor.insertTable(len(leaf.rows), columns, self._table_format(leaf))
-        line = QColor(self._look.theme.border)
-        head = Leaf("paragraph", quoted=leaf.quoted)
-        for y, row in enumerate(leaf.rows):
-            for x, spans in enumerate(row):
-                cell = table.cellAt(y, x)
-                form = _padded(0 if x == 0 else 8, 4, 8, 4)
-                form.setBottomBorder(1)
-                form.setBottomBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
-                form.setBottomBorderBrush(QBrush(line))
-                cell.setFormat(form)
-                inside = cell.firstCursorPosition()
-                side = SIDES.get(leaf.aligns[x])
-                if side is not None:
-                    block = QTextBlockFormat()
-                    block.setAlignment(side)
-                    inside.setBlockFormat(block)
-                for span in spans:
-                    look = self._look.span(span, head, muted=self._muted)
-                    if y == 0:
-                        look = QTextCharFormat(look)
-                        look.setFontWeight(QFont.Weight.DemiBold)
-                    inside.insertText(span.text, look)
+        form = self._part_format(leaf)
+        table = cursor.insertTable(len(leaf.rows), len(leaf.aligns), form)
+        for y in range(len(leaf.rows)):
+            self._write_row(table, y, leaf)
+
+    def _part_format(self, leaf: Leaf) -> QTextTableFormat:
+        """Return the format of a table, which may be a part of a longer one."""
+        form = self._table_format(leaf)
+        if leaf.widths_pct:
+            length = QTextLength.Type.PercentageLength
+            form.setWidth(QTextLength(length, 100))
+            form.setColumnWidthConstraints([QTextLength(length, w) for w in leaf.widths_pct])
+            form.setBottomMargin(0 if len(leaf.rows) == PART_ROWS else GAP_PX)
+        if leaf.goes_on:
+            form.setTopMargin(0)
+        return form
+
+    def _write_row(self, table: QTextTable, y: int, leaf: Leaf) -> None:
+        plain = Leaf("paragraph", quoted=leaf.quoted)
+        for x, spans in enumerate(leaf.rows[y]):
+            cell = table.cellAt(y, x)
+            form = _padded(0 if x == 0 else 8, 4, 8, 4)
+            form.setBottomBorder(1)
+            form.setBottomBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+            form.setBottomBorderBrush(QBrush(QColor(self._look.theme.border)))
+            cell.setFormat(form)
+            inside = cell.firstCursorPosition()
+            block = QTextBlockFormat()
+            block.setAlignment(SIDES.get(leaf.aligns[x], Qt.AlignmentFlag.AlignLeft))
+            inside.setBlockFormat(block)
+            for span in spans:
+                look = self._look.span(span, plain, muted=self._muted)
+                if y == 0 and not leaf.goes_on:
+                    look = QTextCharFormat(look)
+                    look.setFontWeight(QFont.Weight.DemiBold)
+                inside.insertText(span.text, look)
 
 
 def _padded(left: int, top: int, right: int, bottom: int, ground: str = "") -> QTextTableCellFormat:
@@ -380,6 +373,14 @@ def _lines(height_pct: int) -> QTextBlockFormat:
     form = QTextBlockFormat()
     form.setLineHeight(height_pct, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
     return form
+
+
+def _common(one: str, other: str) -> str:
+    """Return what two texts begin with alike."""
+    if other.startswith(one):
+        return one
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(character for character, _ in pairs)
 
 
 def _utf16_length(text: str) -> int:

@@ -109,7 +109,7 @@ def test_an_edit_gives_back_what_was_being_written(
         chat.write("half a tho")
         chat.pane.edit(chat.pane.views[0].said.key)
         assert chat.pane.composer.toPlainText() == "one"
-        assert chat.pane.foot.attachments == ()
+        assert not chat.pane.foot.attachments
         chat.pane.keep_now()
         assert chat.open_pane().composer.toPlainText() == "half a tho"
         chat.press(Qt.Key.Key_Escape)

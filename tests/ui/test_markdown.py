@@ -11,8 +11,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextDocument, QTextTable
 from pytestqt.qtbot import QtBot
 
+from rigpanel.ui import inline, markdown
 from rigpanel.ui.markdown import Leaf, MarkdownReader, make_parser
-from rigpanel.ui.markdown_page import Look, MarkdownPage
+from rigpanel.ui.markdown_look import Look
+from rigpanel.ui.markdown_page import MarkdownPage
 from rigpanel.ui.theme import DARK
 
 PIECES = (
@@ -49,14 +51,42 @@ def test_a_text_read_as_it_grows_reads_as_it_does_whole(pieces: list[str]) -> No
     assert near(leaves) == near(whole(grown[-1]))
 
 
+ROWS = ("| 1 | *a* |\n", "| 22", " | `b` |", "\n", "three\n", "| x |\n")
+
+
+@given(
+    st.lists(st.sampled_from([*PIECES, "| a | b |\n|--:|---|\n", *ROWS * 6]), max_size=40),
+    st.booleans(),
+)
+def test_long_tables_and_paragraphs_read_as_they_grow_are_the_same(
+    pieces: list[str], in_table: bool
+) -> None:
+    begin = "| a | b |\n|--:|---|\n" if in_table else "Words "
+    reader = MarkdownReader(PARSER)
+    leaves: list[Leaf] = []
+    grown = list(itertools.accumulate(pieces, initial=begin))
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(markdown, "PART_ROWS", 3)
+        small.setattr(inline, "READ_AGAIN_CHARS", 4)
+        for text in grown:
+            stands, more = reader.read(text, whole=text is grown[-1])
+            leaves[stands:] = more
+        assert near(leaves) == near(whole(grown[-1]))
+
+
 @pytest.fixture(scope="module")
 def look(qapp: object) -> Look:
     return Look(DARK)
 
 
-def test_a_page_drawn_as_it_grows_looks_as_it_does_whole(look: Look) -> None:
-    for number in range(len(PIECES)):
-        pieces = [PIECES[(number * 7 + at * at) % len(PIECES)] for at in range(40)]
+@pytest.mark.parametrize("some", [PIECES, ("| a | b |\n|--:|---|\n", *ROWS, "word ", "**é𝄞** ")])
+def test_a_page_drawn_as_it_grows_looks_as_it_does_whole(
+    look: Look, some: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if some is not PIECES:
+        monkeypatch.setattr(markdown, "PART_ROWS", 3)
+    for number in range(len(some)):
+        pieces = [some[(number * 7 + at * at) % len(some)] for at in range(40)]
         grown, document = QTextDocument(), QTextDocument()
         page = MarkdownPage(grown, look)
         for text in itertools.accumulate(pieces):
@@ -65,7 +95,7 @@ def test_a_page_drawn_as_it_grows_looks_as_it_does_whole(look: Look) -> None:
                 page.append_raw("raw")
         page.draw("".join(pieces), whole=True)
         MarkdownPage(document, look).draw("".join(pieces), whole=True)
-        assert grown.toPlainText() == document.toPlainText()
+        assert grown.toHtml() == document.toHtml()
         assert grown.blockCount() == document.blockCount()
 
 
@@ -79,6 +109,28 @@ def test_only_the_end_of_a_growing_text_is_drawn_anew(look: Look) -> None:
     document.contentsChange.connect(lambda at, *_: changed.append(at))
     page.draw(text + " one", whole=False)
     assert min(changed) >= document.toPlainText().index("The last") - 1
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [("", "Some **words** with `code`, $5 and more. "), ("|a|b|\n|-|-|\n", "| 12 | *x* and y |\n")],
+)
+def test_a_long_block_grows_by_its_end(look: Look, begin: str, piece: str) -> None:
+    document = QTextDocument()
+    page = MarkdownPage(document, look)
+    document.documentLayout()
+    gone: list[int] = []
+    document.contentsChange.connect(lambda _at, less, _more: gone.append(less))
+    text = begin
+    for _ in range(200):
+        text += piece
+        page.draw(text, whole=False)
+    assert max(gone[100:]) < 700, "no more than a part of a table, once"
+    assert sum(gone) < 4 * len(text)
+    whole_page = QTextDocument()
+    MarkdownPage(whole_page, look).draw(text, whole=True)
+    page.draw(text, whole=True)
+    assert document.toHtml() == whole_page.toHtml()
 
 
 def test_open_code_grows_by_its_last_line(look: Look) -> None:

@@ -16,11 +16,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QTextEdit, QToolTip, QWidget
 
-from rigpanel.ui.markdown import WEB
-from rigpanel.ui.markdown_page import CHROME, COPY, Look, MarkdownPage
+from rigpanel.ui.inline import WEB
+from rigpanel.ui.markdown_look import Look
+from rigpanel.ui.markdown_page import CHROME, COPY, MarkdownPage
 
-SHARE = 8
-"""Laying out takes at most one part in so many of the time."""
+SHARE = 3
+"""Laying out takes at most one part in so many of the time, once a block has become long."""
 SLOWEST_MS = 300
 SHOWN_CHARS = 20_000
 """Of a person's message: what is longer was pasted or dragged in, and would be slow to lay out."""
@@ -76,8 +77,7 @@ class MessageText(QTextBrowser):
             return
         added = text[len(self._text) :]
         self._text, self._whole = text, whole
-        if self._later.isActive() and not whole:
-            self._page.append_raw(added)
+        if self._later.isActive() and not whole and not self._selected_in_what_changes():
             return
         if self._selected_in_what_changes():
             if added:
@@ -165,8 +165,9 @@ class MessageText(QTextBrowser):
             return
         begun_s = time.perf_counter()
         self._page.draw(self._text, whole=self._whole)
+        self.document().size()  # lays out what is new, which is most of the cost
         self._cost_s = time.perf_counter() - begun_s
-        if self._cost_s > 0.004 and not self._whole:
+        if self._cost_s > 0.008 and not self._whole:
             self._later.start(min(int(self._cost_s * 1000 * SHARE), SLOWEST_MS))
 
     @Slot(QUrl)

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from rigpanel.ui.markdown_page import Look
+from rigpanel.ui.markdown_look import Look
 from rigpanel.ui.panes.chat.figures import author, note_of, reasoning_title
 from rigpanel.ui.panes.chat.message_text import MessageText
 from rigpanel.ui.panes.chat.talk import Said

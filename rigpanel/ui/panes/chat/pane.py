@@ -31,7 +31,7 @@ from rigpanel.ui.theme import Theme
 from rigpanel.ui.widgets import centred, column, label
 
 if TYPE_CHECKING:
-    from rigpanel.ui.markdown_page import Look
+    from rigpanel.ui.markdown_look import Look
     from rigpanel.ui.panes.chat.message_view import MessageView
 
 KEEP_MS = 500
@@ -265,7 +265,7 @@ class ChatPane(QWidget):
 
     def _current_look(self) -> "Look":
         if self._look is None:
-            from rigpanel.ui.markdown_page import Look  # not before there is something to draw
+            from rigpanel.ui.markdown_look import Look  # not before there is something to draw
 
             self._look = Look(self._theme)
         return self._look
