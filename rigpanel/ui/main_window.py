@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 LOADER_FOLDS_BELOW_PX = 1200
 PARTS = ("load", "chat", "monitor")
 PART_WIDTHS_PX = (312, 420, 520)
-LEAST_WIDTHS_PX = (288, 300, 300)
+LEAST_WIDTHS_PX = (288, 300, 276)
+THREE_FROM_PX = 976
+"""A window narrower than this has no room for the charts beside loader and chat."""
 LAYOUT_FILE = "window.json"
 
 log = logging.getLogger(__name__)
@@ -310,6 +312,7 @@ class MainWindow(QMainWindow):
         if shown != self.loader_shown:
             self._frames[0].setVisible(shown)
         self._folded.setVisible(not shown)
+        self._frames[2].setVisible(not shown or self.width() >= THREE_FROM_PX)
 
     @Slot()
     def _note_widths(self) -> None:

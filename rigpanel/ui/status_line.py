@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from rigpanel.engine.messages import EngineState, EngineStatus
 from rigpanel.rig.readings import Missing
-from rigpanel.ui.widgets import named, rename
+from rigpanel.ui.widgets import ElidedLabel, named, rename
 from rigpanel.watch.tick import Tick
 
 
@@ -19,7 +19,7 @@ class StatusLine(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         named(self, "status")
-        self.engine, self.fans, self.alerts = (QLabel() for _ in range(3))
+        self.engine, self.fans, self.alerts = ElidedLabel(), QLabel(), QLabel()
         self.rig = named(QLabel(), "warm")
         self._held = False
         self.engine.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

@@ -128,6 +128,27 @@ def test_a_narrow_window_folds_the_loader_and_a_button_brings_it_back(desk: Desk
     assert window.load_pane.isVisible()
 
 
+def test_at_its_least_nothing_reaches_over_the_windows_edge(desk: Desk, qtbot: QtBot) -> None:
+    window = desk.window
+    desk.watch.tick_ready.emit(tick(snapshot(2)))
+    window.resize(window.minimumSize())
+    parts = (window.load_pane, window.chat_pane, window.monitor_pane)
+
+    def inside() -> bool:
+        rights = [
+            part.mapTo(window, part.rect().topRight()).x() for part in parts if part.isVisible()
+        ]
+        return max(rights) < window.width()
+
+    qtbot.waitUntil(inside)
+    assert [part.isVisible() for part in parts] == [False, True, True]
+    window.unfold.click()
+    qtbot.waitUntil(inside)
+    assert [part.isVisible() for part in parts] == [True, True, False]
+    window.load_pane.fold.click()
+    assert window.monitor_pane.isVisible()
+
+
 def test_the_window_comes_back_as_it_was_left(desk: Desk) -> None:
     window = desk.window
     window.resize(700 + 600, 700)

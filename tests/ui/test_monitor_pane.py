@@ -287,7 +287,8 @@ def test_the_chats_phases_are_shaded_on_every_card(panel: Panel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [((480, 720), 2), ((480, 720), 8), ((900, 800), 2), ((1700, 950), 8)]
+    ("size", "count"),
+    [((274, 300), 2), ((480, 720), 2), ((480, 720), 8), ((900, 800), 2), ((1700, 950), 8)],
 )
 def test_nothing_is_cut_off_at_any_size(
     qtbot: QtBot, qapp: QApplication, tmp_path: Path, size: tuple[int, int], count: int
@@ -303,6 +304,9 @@ def test_nothing_is_cut_off_at_any_size(
         assert right < size[0], "a block reaches over the edge"
         for label in (block.header.state, *block.header.values):
             assert label.width() >= label.sizeHint().width()
+            assert label.mapTo(block, label.rect().topRight()).x() < block.width()
+        facts = block.header.facts
+        assert all(place.bottom() < facts.height() for place in facts.places)
         for chart in block.charts:
             assert chart.plot.width() >= 120
             assert chart.plot.height() >= 60

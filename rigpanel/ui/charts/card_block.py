@@ -6,6 +6,7 @@ import enum
 
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -34,6 +35,8 @@ LEAST_HEIGHT_PX = 262
 STACK_BELOW_PX = 640
 """A block narrower than this and tall enough puts the fan curve under the charts of time."""
 STACK_ABOVE_PX = 520
+ONE_ROW_FROM_PX, STACKED_PX = 380, 470
+"""A block narrower than this has room for nothing beside anything, and is this high at least."""
 
 
 class _Arrangement(enum.Enum):
@@ -62,21 +65,35 @@ class CardHeader(QWidget):
         self.state.setFont(tabular(11, bold=True))
         self.values = tuple(QLabel(self) for _ in range(3))
         self.facts = FactsLine(theme, self)
-        top = QHBoxLayout()
-        top.setSpacing(8)
+        who = QHBoxLayout()
+        who.setSpacing(8)
         for label in (self.dot, self.name, self.state):
-            top.addWidget(label)
-        top.addStretch(1000)
+            who.addWidget(label)
+        who.addStretch(1000)
+        figures = QHBoxLayout()
+        figures.setSpacing(11)
         for label in self.values:
             label.setFont(tabular(14, bold=True))
-            top.addWidget(label)
-            top.addSpacing(3)
+            figures.addWidget(label)
+        figures.addStretch(1)
+        self._top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._top.setSpacing(3)
+        self._top.addLayout(who, 1)
+        self._top.addLayout(figures)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 0)
         layout.setSpacing(3)
-        layout.addLayout(top)
+        layout.addLayout(self._top)
         layout.addWidget(self.facts)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the figures under the name where there is no room beside it."""
+        super().resizeEvent(event)
+        way = QBoxLayout.Direction
+        self._top.setDirection(
+            way.TopToBottom if event.size().width() < ONE_ROW_FROM_PX else way.LeftToRight
+        )
 
     def take(self, sample: GpuSample, place: int, hot_c: float) -> None:
         """Keep what to show at the next redraw."""
@@ -249,7 +266,9 @@ class CardBlock(QFrame):
         """Arrange the charts for the new size."""
         super().resizeEvent(event)
         width, height = self.width(), self.height()
-        if width < STACK_BELOW_PX and height >= STACK_ABOVE_PX:
+        narrow = width < ONE_ROW_FROM_PX
+        self.setMinimumHeight(STACKED_PX if narrow else LEAST_HEIGHT_PX)
+        if narrow or (width < STACK_BELOW_PX and height >= STACK_ABOVE_PX):
             self._arrange(_Arrangement.STACKED)
         elif width >= STACK_BELOW_PX and height > width * 0.4:
             self._arrange(_Arrangement.BESIDE_WIDE)

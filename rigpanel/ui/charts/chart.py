@@ -68,6 +68,8 @@ class Chart(QWidget):
         for label in (self.caption, self.names, self.readout, self.word):
             label.setFont(tabular(SMALL_PX))
         self.names.setTextFormat(Qt.TextFormat.RichText)
+        self.names.setMinimumWidth(1)  # it gives way
+        self._names: list[str] = []
         self.readout.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         top = QHBoxLayout()
@@ -113,13 +115,24 @@ class Chart(QWidget):
 
     def name_lines(self, *lines: "LimitLine") -> None:
         """Write the names of the lines that stand, each in its line's colour."""
-        text = "&nbsp; ".join(
+        self._names = [
             f'<span style="color:{line.colour}">{DASH} {line.name}</span>'
             for line in lines
             if line.name
-        )
-        if text != self.names.text():
-            self.names.setText(text)
+        ]
+        self._write_names()
+
+    def _write_names(self) -> None:
+        """Name as many of the lines as there is room for, the first at any rate."""
+        room = self.width() - self.caption.sizeHint().width() - RIGHT_PX - 14
+        for count in range(len(self._names), 0, -1):
+            text = "&nbsp; ".join(self._names[:count])
+            if text != self.names.text():
+                self.names.setText(text)
+            if self.names.sizeHint().width() <= room:
+                return
+        if not self._names:
+            self.names.setText("")
 
     def read_out(self, text: str, *, first: bool) -> None:
         """Write the readout; where there is no room for the lines' names too, one gives way."""
@@ -134,6 +147,7 @@ class Chart(QWidget):
         """Keep the word in the middle of the plot."""
         super().resizeEvent(event)
         self.dirty = True
+        self._write_names()
         self._place_word()
 
     def event(self, event: QEvent) -> bool:

@@ -30,6 +30,7 @@ from rigpanel.watch.tick import Tick
 
 SPAN_NAMES = ("1 min", "5 min", "15 min", "1 h")
 GAP_PX = 8
+LEGEND_FROM_PX = 430
 BLOCK_WIDTH_PX = 540
 """The least width of a card's block beside another one."""
 
@@ -66,7 +67,7 @@ class MonitorPane(QWidget):
         for block in self.blocks.values():
             block.set_theme(theme)
         self._bar.setStyleSheet(
-            "QPushButton#segment { background: transparent }"
+            "QPushButton#segment { background: transparent; padding: 2px 5px }"
             f"QPushButton#segment:focus {{ border-color: {theme.text_muted} }}"
             f"QPushButton#segment:checked {{ background: {theme.raised}; color: {theme.accent};"
             f"border-color: {theme.accent} }}"
@@ -262,8 +263,10 @@ class MonitorPane(QWidget):
         return super().eventFilter(watched, event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Draw what came into view."""
+        """Draw what came into view; leave the legend out where there is no room for it."""
         super().resizeEvent(event)
+        for part in (*self._swatches, *self._legend_texts):
+            part.setVisible(self.width() >= LEGEND_FROM_PX)
         if self.isVisible():
             self.clock.wake()
 

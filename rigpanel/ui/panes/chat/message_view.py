@@ -19,7 +19,7 @@ from rigpanel.ui.markdown_look import Look
 from rigpanel.ui.panes.chat.figures import author, note_of, reasoning_title
 from rigpanel.ui.panes.chat.message_text import MessageText
 from rigpanel.ui.panes.chat.talk import Said
-from rigpanel.ui.widgets import button, column, label, named, rename, shrinkable
+from rigpanel.ui.widgets import ElidedLabel, button, column, label, named, rename, shrinkable
 
 BEFORE, AFTER = (
     "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
@@ -162,8 +162,7 @@ class MessageView(QFrame):
     def _head(self) -> QHBoxLayout:
         head = QHBoxLayout()
         head.setSpacing(10)
-        who = shrinkable(named(QLabel(author(self.said)), "section"))
-        who.setTextFormat(Qt.TextFormat.PlainText)
+        who = shrinkable(named(ElidedLabel(author(self.said)), "section"))
         who.setToolTip(author(self.said))
         head.addWidget(who, 1)
         self._tools = QHBoxLayout()

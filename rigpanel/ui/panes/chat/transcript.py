@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 COLUMN_PX = 860
 """Lines longer than this are hard to read."""
 SIDE_PX = 16
+LEAST_PX = 24
+"""It gives way to what has gone wrong, in a low window."""
 GAP_PX = 12
 NEAR_END_PX = 40
 AHEAD_PX = 300
@@ -59,6 +61,7 @@ class Transcript(QAbstractScrollArea):
         named(self, "transcript")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumHeight(LEAST_PX)
         self.setAccessibleName("Conversation")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setAutoFillBackground(False)

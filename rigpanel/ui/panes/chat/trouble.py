@@ -10,7 +10,7 @@ from rigpanel.engine.messages import EngineStatus
 from rigpanel.fit.load_settings import LoadSettings
 from rigpanel.ui.widgets import button, column, label, named
 
-DETAIL_LINES = 9
+LEAST_DETAIL_LINES, DETAIL_LINES = 3, 9
 
 
 class EngineTrouble(QFrame):
@@ -29,11 +29,13 @@ class EngineTrouble(QFrame):
         self.details.setReadOnly(True)
         self.details.setTabChangesFocus(True)
         self.details.setAccessibleName("Details")
-        self.details.setFixedHeight(self.details.fontMetrics().lineSpacing() * DETAIL_LINES)
+        line_px = self.details.fontMetrics().lineSpacing()
+        self.details.setMinimumHeight(line_px * LEAST_DETAIL_LINES)
+        self.details.setMaximumHeight(line_px * DETAIL_LINES)
         self.details.hide()
         row = QHBoxLayout()
         row.setSpacing(12)
-        self.reload_button = button("Reload the model", "", "Load it again with the same settings")
+        self.reload_button = button("Reload", "", "Load the model again with the same settings")
         self.reload_button.clicked.connect(self.reload_requested)
         self.fold = button("▸ Details", "quiet", "Settings in force and the engine's last lines")
         self.fold.setCheckable(True)
