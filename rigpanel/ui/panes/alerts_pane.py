@@ -132,8 +132,10 @@ class AlertsPane(QFrame):
 
     def _say_rule(self) -> None:
         get = self._settings.get
+        hold_s = get(HOLD_S)
+        held = f"for {hold_s:g} s raises an alert" if hold_s else "raises an alert at once"
         self._rule.setText(
-            f"A card above {get(HOT_C):g} °C for {get(HOLD_S):g} s raises an alert; below "
+            f"A card above {get(HOT_C):g} °C {held}; below "
             f"{get(COOL_C):g} °C it clears. A card that no longer answers raises one at once."
         )
 

@@ -28,7 +28,7 @@ from rigpanel.settings import (
 from rigpanel.ui.widgets import column, guarded, indented, label, named, scroll_area
 
 PAGE_PX = 760
-EDITOR_PX = 136
+EDITOR_PX, LINE_PX = 136, 280
 SET_ELSEWHERE = (LAST_MODEL, RPC_SERVERS)
 """Settings that another pane makes."""
 SECTIONS = {"window": "Window", "watch": "Watching", "alerts": "Alerts", "engine": "Engine"}
@@ -95,7 +95,7 @@ class SettingsPane(QFrame):
         row.setSpacing(24)
         row.addLayout(words, 1)
         if not isinstance(editor, QCheckBox):
-            editor.setFixedWidth(EDITOR_PX)
+            editor.setFixedWidth(LINE_PX if isinstance(editor, QLineEdit) else EDITOR_PX)
         row.addWidget(editor, 0, Qt.AlignmentFlag.AlignVCenter)
         stack = column(spacing=4)
         stack.addLayout(row)
