@@ -171,10 +171,8 @@ class MarkdownReader:
         if not written:
             return
         kept = replace(table, rows=table.rows[: len(table.rows) - len(rows) + len(written)])
-        parts = _in_parts([kept])
         if kept.goes_on or len(table.rows) > PART_ROWS:
-            parts = _in_parts([replace(kept, rows=(*kept.rows, ()))])  # as it is cut with one more
-            full = [part for part in parts if len(part.rows) == PART_ROWS and part.rows[-1]]
+            full = [part for part in _table_in_parts(kept) if len(part.rows) == PART_ROWS]
             self._settled += full
             if full:
                 left = kept.rows[PART_ROWS * len(full) :]
@@ -275,12 +273,7 @@ def _widths_pct(rows: Sequence[Row]) -> tuple[int, ...]:
 class _Walk:
     """Where in lists, quotations and tables a stream of tokens is."""
 
-    def __init__(
-        self,
-        lines: list[str],
-        first_number: int | None,
-        inline: InlineReader,
-    ) -> None:
+    def __init__(self, lines: list[str], first_number: int | None, inline: InlineReader) -> None:
         self._lines = lines
         self._read = inline.read
         self._first_number = first_number
@@ -288,7 +281,7 @@ class _Walk:
         self._numbers: list[int | None] = []
         """The next number of each list it is in; None for one with dots."""
         self._marker = ""
-        self._rows: list[tuple[tuple[Span, ...], ...]] = []
+        self._rows: list[Row] = []
         self._cells: list[tuple[Span, ...]] = []
         self._aligns: list[str] = []
 
