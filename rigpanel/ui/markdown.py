@@ -56,9 +56,13 @@ class Leaf:
     widths_pct: tuple[int, ...] = ()
     """Of the columns of a table in several parts, so that the parts line up."""
     closed: bool = True
-    """Whether the code's closing fence has come."""
+    """Whether the code ends here, its closing fence having come."""
     goes_on: bool = False
     """Whether it is a further part of the code or table above it."""
+    whole: str = ""
+    """All of the code that it is a part of, where that has come to its end."""
+    line: int = 0
+    """Of that, the line it begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,26 +226,31 @@ def _closed(leaf: Leaf) -> Leaf:
 
 
 def _in_parts(leaves: list[Leaf]) -> list[Leaf]:
-    """Cut long tables, and code that grows, so that only the last part is laid out anew."""
+    """Cut long tables and code, so that only the last part is laid out anew, and none is long."""
     cut: list[Leaf] = []
     for leaf in leaves:
         if leaf.kind == "table" and (leaf.goes_on or len(leaf.rows) > PART_ROWS):
             cut += _table_in_parts(leaf)
-        elif leaf.closed:
-            cut.append(leaf)
-        else:
+        elif leaf.kind == "code":
             cut += _code_in_parts(leaf)
+        else:
+            cut.append(leaf)
     return cut
 
 
 def _code_in_parts(code: Leaf) -> list[Leaf]:
     lines = code.text.split("\n")
+    if code.closed and len(lines) <= PART_LINES:
+        return [code]
     return [
         replace(
             code,
             text="\n".join(lines[begin : begin + PART_LINES]),
             marker="" if begin else code.marker,
             goes_on=begin > 0,
+            closed=code.closed and begin + PART_LINES >= len(lines),
+            whole=code.text if code.closed else "",
+            line=begin if code.closed else 0,
         )
         for begin in range(0, len(lines), PART_LINES)
     ]

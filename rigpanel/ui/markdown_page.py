@@ -2,12 +2,10 @@
 """Draws the leaves of a Markdown text into a Qt document, in a theme's colours."""
 
 import itertools
-from collections.abc import Iterator
+import math
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 from PySide6.QtCore import Qt
 from PySide6.QtGui import (
     QBrush,
@@ -26,12 +24,10 @@ from PySide6.QtGui import (
     QTextTableFormat,
 )
 
+from rigpanel.ui.code_kinds import kinds_of, kinds_of_lines
 from rigpanel.ui.inline import Span
 from rigpanel.ui.markdown import MOST_NESTED, PART_ROWS, Leaf, MarkdownReader
 from rigpanel.ui.markdown_look import Look
-
-if TYPE_CHECKING:
-    from pygments.lexer import Lexer
 
 INDENT_PX = 20
 GAP_PX = 8
@@ -65,6 +61,8 @@ class MarkdownPage:
         self._muted = muted
         self._reader = MarkdownReader(look.parser)
         self._placed: list[_Placed] = []
+        self._waiting: list[Leaf] = []
+        """What comes after it and is still to be drawn."""
         self._fresh = True
         self._raw_from: int | None = None
         """Where text begins that has not been read as Markdown."""
@@ -74,10 +72,18 @@ class MarkdownPage:
         """Where in the document begins what the next `draw` may take away."""
         return self._placed[-1].at if self._placed else 0
 
-    def draw(self, text: str, *, whole: bool) -> None:
-        """Show a text that begins with what was shown; `whole` when no more will come."""
+    @property
+    def unfinished(self) -> bool:
+        """Whether `go_on` has more to draw."""
+        return bool(self._waiting)
+
+    def draw(self, text: str, *, whole: bool, at_most_s: float = math.inf) -> None:
+        """Show a text that begins with what was shown; `whole` when no more will come.
+
+        What does not fit into `at_most_s` is left to `go_on`; laying out is not counted in.
+        """
         n_settled, leaves = self._reader.read(text.replace("\r", ""), whole=whole)
-        standing = [placed.leaf for placed in self._placed[n_settled:]]
+        standing = [*(placed.leaf for placed in self._placed), *self._waiting][n_settled:]
         same = 0
         while same < min(len(leaves), len(standing)) and leaves[same] == standing[same]:
             same += 1
@@ -88,13 +94,30 @@ class MarkdownPage:
         if self._raw_from is not None:
             self._cut(self._raw_from)
             self._raw_from = None
-        if same == len(standing) - 1 and same < len(leaves) and self._grow(leaves[same]):
+        last = same == len(standing) - 1 and not self._waiting
+        if last and same < len(leaves) and self._grow(leaves[same]):
             self._placed[-1].leaf = leaves[same]
             same += 1
-        self._take_away(n_settled + same)
-        for leaf in leaves[same:]:
-            self._place(leaf)
+        stays = n_settled + same
+        del self._waiting[max(stays - len(self._placed), 0) :]
+        self._take_away(stays)
+        self._waiting += leaves[same:]
+        self._place_waiting(at_most_s)
         cursor.endEditBlock()
+
+    def go_on(self, at_most_s: float) -> None:
+        """Draw more of what is waiting, at least a piece of it."""
+        cursor = QTextCursor(self._document)
+        cursor.beginEditBlock()
+        self._place_waiting(at_most_s)
+        cursor.endEditBlock()
+
+    def _place_waiting(self, at_most_s: float) -> None:
+        end_s = time.perf_counter() + at_most_s
+        while self._waiting:
+            self._place(self._waiting.pop(0))
+            if time.perf_counter() > end_s:
+                break
 
     def append_raw(self, text: str) -> None:
         """Add text as it is; the next `draw` lays it out."""
@@ -110,10 +133,10 @@ class MarkdownPage:
         if not target.startswith(COPY) or not place.isdecimal():
             return ""
         lines: list[str] = []
-        for placed in self._placed[int(place) :]:
-            if lines and not placed.leaf.goes_on:
+        for leaf in [*(placed.leaf for placed in self._placed), *self._waiting][int(place) :]:
+            if lines and not leaf.goes_on:
                 break
-            lines.append(placed.leaf.text)
+            lines.append(leaf.text)
         return "\n".join(lines)
 
     def _grow(self, new: Leaf) -> bool:
@@ -312,12 +335,13 @@ class MarkdownPage:
             self._write_row(table, y, new)
 
     def _write_code(self, cursor: QTextCursor, text: str, leaf: Leaf) -> None:
-        lexer = _lexer(leaf.language)
-        if lexer is None:
-            cursor.insertText(text, self._look.mono())
-            return
-        for kind, piece in _coloured(lexer, text, by_line=not leaf.closed):
-            cursor.insertText(piece, self._look.code(kind))
+        if leaf.whole:
+            kinds = kinds_of_lines(leaf.whole, leaf.language, leaf.line, text.count("\n") + 1)
+        else:
+            kinds = list(kinds_of(text, leaf.language, by_line=not leaf.closed))
+        for kind, piece in kinds:
+            look = self._look.mono() if kind is None else self._look.code(kind)
+            cursor.insertText(piece, look)
 
     def _place_table(self, cursor: QTextCursor, leaf: Leaf) -> None:
         form = self._part_format(leaf)
@@ -386,16 +410,3 @@ def _common(one: str, other: str) -> str:
 def _utf16_length(text: str) -> int:
     """Return how many positions Qt gives a text."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def _lexer(language: str) -> "Lexer | None":
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language else None
-    except ClassNotFound:
-        return None
-
-
-def _coloured(lexer: "Lexer", text: str, *, by_line: bool) -> Iterator[tuple[object, str]]:
-    """Yield stretches of code with their kind; line by line while its end is still open."""
-    for part in text.splitlines(keepends=True) if by_line else (text,):
-        yield from lexer.get_tokens(part)

@@ -99,6 +99,55 @@ def test_a_page_drawn_as_it_grows_looks_as_it_does_whole(
         assert grown.blockCount() == document.blockCount()
 
 
+@pytest.mark.parametrize("some", [PIECES, ("| a | b |\n|--:|---|\n", *ROWS, "word ", "**é𝄞** ")])
+def test_a_page_drawn_in_pieces_looks_as_it_does_drawn_at_once(
+    look: Look, some: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(markdown, "PART_LINES", 2)
+    for number in range(len(some)):
+        pieces = [some[(number * 7 + at * at) % len(some)] for at in range(40)]
+        grown, document = QTextDocument(), QTextDocument()
+        page = MarkdownPage(grown, look)
+        for turn, text in enumerate(itertools.accumulate(pieces)):
+            page.draw(text, whole=False, at_most_s=0.0)
+            for _ in range(turn % 3):
+                page.go_on(0.0)
+        page.draw("".join(pieces), whole=True, at_most_s=0.0)
+        while page.unfinished:
+            page.go_on(0.0)
+        MarkdownPage(document, look).draw("".join(pieces), whole=True)
+        assert grown.toHtml() == document.toHtml()
+
+
+def test_long_code_that_ends_is_coloured_bit_by_bit(look: Look) -> None:
+    document = QTextDocument()
+    page = MarkdownPage(document, look)
+    code = "x = 'text'  # remark\n" * 400
+    page.draw(f"```python\n{code}", whole=False)
+    page.draw(f"```python\n{code}```", whole=True, at_most_s=0.0)
+    assert page.code("rigpanel:copy/0") == code.rstrip("\n"), "all of it can be copied already"
+    pieces = 1
+    while page.unfinished:
+        page.go_on(0.0)
+        pieces += 1
+    assert pieces == 400 / markdown.PART_LINES
+    assert document.toPlainText().count("remark") == 400
+
+
+def test_a_string_over_two_parts_of_long_code_is_one_string(look: Look) -> None:
+    document = QTextDocument()
+    lines = ["x = 1", '"""', *["words"] * 100, '"""', "words"]
+    MarkdownPage(document, look).draw("```python\n" + "\n".join(lines) + "\n```", whole=True)
+    found = []
+    cursor = document.find("words")
+    while not cursor.isNull():
+        found.append(cursor.charFormat().foreground().color().name())
+        cursor = document.find("words", cursor)
+    assert len(found) == 101
+    assert len(set(found[:-1])) == 1
+    assert found[-1] != found[0]
+
+
 def test_only_the_end_of_a_growing_text_is_drawn_anew(look: Look) -> None:
     document = QTextDocument()
     page = MarkdownPage(document, look)

@@ -23,6 +23,8 @@ from rigpanel.ui.markdown_page import CHROME, COPY, MarkdownPage
 SHARE = 3
 """Laying out takes at most one part in so many of the time, once a block has become long."""
 SLOWEST_MS = 300
+DRAW_S = 0.012
+"""Of a long text so much is drawn at once; laying that out takes about as long again."""
 SHOWN_CHARS = 20_000
 """Of a person's message: what is longer was pasted or dragged in, and would be slow to lay out."""
 SCROLL_KEYS = {
@@ -58,8 +60,15 @@ class MessageText(QTextBrowser):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.timeout.connect(self._draw)
+        self._rest = QTimer(self, singleShot=True, interval=0)
+        self._rest.timeout.connect(self._go_on)
         self.anchorClicked.connect(self._follow_link)
         self.document().documentLayout().documentSizeChanged.connect(self.updateGeometry)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a part of the text is still to be drawn; that goes on by itself."""
+        return self._page.unfinished
 
     def set_plain(self, text: str) -> None:
         """Show a person's own words, as they were written."""
@@ -80,7 +89,7 @@ class MessageText(QTextBrowser):
         if self._later.isActive() and not whole and not self._selected_in_what_changes():
             return
         if self._selected_in_what_changes():
-            if added:
+            if added and not self._page.unfinished:
                 self._page.append_raw(added)
             self._later.start(200)
             return
@@ -92,7 +101,8 @@ class MessageText(QTextBrowser):
             return
         self.clear()
         self._page = MarkdownPage(self.document(), look, muted=self._muted)
-        self._page.draw(self._text, whole=self._whole)
+        self._page.draw(self._text, whole=self._whole, at_most_s=DRAW_S)
+        self._see_to_the_rest()
 
     def mark(
         self, query: str, look: QTextCharFormat, current: int | None, current_look: QTextCharFormat
@@ -164,11 +174,22 @@ class MessageText(QTextBrowser):
             self._later.start(200)
             return
         begun_s = time.perf_counter()
-        self._page.draw(self._text, whole=self._whole)
+        self._page.draw(self._text, whole=self._whole, at_most_s=DRAW_S)
+        self._see_to_the_rest()
         self.document().size()  # lays out what is new, which is most of the cost
         self._cost_s = time.perf_counter() - begun_s
         if self._cost_s > 0.008 and not self._whole:
             self._later.start(min(int(self._cost_s * 1000 * SHARE), SLOWEST_MS))
+
+    def _see_to_the_rest(self) -> None:
+        if self._page.unfinished:
+            self._rest.start()
+
+    @Slot()
+    def _go_on(self) -> None:
+        self._page.go_on(DRAW_S)
+        self.document().size()
+        self._see_to_the_rest()
 
     @Slot(QUrl)
     def _follow_link(self, url: QUrl) -> None:

@@ -85,7 +85,8 @@ class Transcript(QAbstractScrollArea):
     @property
     def settled(self) -> bool:
         """Whether everything near the view is laid out."""
-        return not self._soon.isActive()
+        drawn = not any(view.browser.unfinished for view in self._views.values())
+        return drawn and not self._soon.isActive()
 
     @property
     def views(self) -> "list[MessageView]":
