@@ -2,9 +2,7 @@
 """Settings llama.cpp would refuse later, or would end the process over, refused before a load."""
 
 import math
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.messages import EngineError
@@ -24,8 +22,6 @@ MOST_SERVERS = 16
 VOCAB_SLACK = 128
 """How many tokens a draft model's vocabulary may differ by (llama.cpp's own limit)."""
 
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
-MOST_SHARDS = 1000
 
 Refusal = tuple[bool, str]
 """Whether it is so, and the sentence then."""
@@ -154,26 +150,6 @@ def _draft(settings: LoadSettings, header: GgufHeader) -> Iterator[Refusal]:
                 f"{draft.n_vocab} tokens in place of {header.n_vocab}. Choose one of its family."
             ),
         )
-
-
-def check_shards(path: Path) -> None:
-    """Raise EngineError for a file that is a part of a model and not its first, or lacks parts."""
-    found = _SHARD.fullmatch(path.name)
-    if found is None:
-        return
-    stem, total = found[1], int(found[3])
-    names = [f"{stem}-{number:05}-of-{found[3]}.gguf" for number in range(1, total + 1)]
-    missing = [name for name in names[:MOST_SHARDS] if not (path.parent / name).exists()]
-    _refuse(
-        (int(found[2]) != 1, f"{path.name} is a part of a model; choose its first, {names[0]}."),
-        (
-            bool(missing),
-            (
-                f"{path.name} is one of {total} parts, and {', '.join(missing[:3])} "
-                f"{'is' if len(missing) == 1 else 'are'} missing beside it. Fetch the missing ones."
-            ),
-        ),
-    )
 
 
 def check_devices(

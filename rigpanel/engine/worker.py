@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from rigpanel.engine.batch import TextBatch
-from rigpanel.engine.checks import check_shards
 from rigpanel.engine.events import (
     Cancel,
     Chat,
@@ -29,7 +28,6 @@ from rigpanel.engine.llama.runtime import give_memory_back, prepare
 from rigpanel.engine.llama.session import Session
 from rigpanel.engine.messages import EngineError, LoadCancelledError
 from rigpanel.errors import RigpanelError
-from rigpanel.paths import expanded
 
 PROGRESS_S = 0.03
 WORK_S = 0.05
@@ -125,7 +123,6 @@ class EngineWorker:
             self._prepared = True
         if isinstance(command, Load):
             self._unload()
-            check_shards(expanded(command.settings.model))
             cancelled = self._cancel_check(command.job)
             with devices.meeting(command.settings.rpc_servers, cancelled):
                 if command.settings.rpc_servers:

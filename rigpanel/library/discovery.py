@@ -78,6 +78,8 @@ class _Known:
     size_mib: float = 0.0
     n_layer: int = 0
     n_ctx_train: int = 0
+    n_files: int = 1
+    """Files the model is in, whatever the name says."""
 
 
 def find_models(
@@ -127,21 +129,28 @@ class _Search:
             return
         for path in self._files(place):
             shard = shard_place(path)
-            if shard is None:
+            if shard is None or shard[1] == 1 or self._stands_alone(path):
                 yield self._name(place, path), path
-            elif shard[1] == 1:
-                yield shard[0], path
-            else:
-                self._look_for_first(path)
 
-    def _look_for_first(self, path: Path) -> None:
-        """Name the first file of a model where only others of it are there."""
+    def _stands_alone(self, path: Path) -> bool:
+        """Whether a file named as a later one of several is a model of its own.
+
+        Where it is not, and the first is missing, that is told.
+        """
         first = shard_paths(path)[0]
         try:
-            if not first.exists():
-                self._not_readable(first, "is missing; the other files of this model are there")
+            beside = first.exists()
+            if beside and self._known(first).n_files > 1:
+                return False  # It is listed by its first.
+            known = self._known(path)
         except OSError as error:
             self._not_readable(first, error.strerror or "cannot be read")
+            return False
+        if not known.problem and known.n_files == 1:
+            return True
+        if not beside:
+            self._not_readable(first, "is missing; the other files of this model are there")
+        return False
 
     @staticmethod
     def _name(place: Place, path: Path) -> str:
@@ -193,14 +202,14 @@ class _Search:
         real = os.path.realpath(path)
         if real in self._models:
             return
-        shards = shard_paths(path)
-        known = self._known(real, path, shards)
+        known = self._known(path)
+        shard = shard_place(path) if known.n_files > 1 else None
         if known.problem:
             self._not_readable(path, known.problem)
         elif not known.skipped:
             self._models[real] = ModelFile(
                 path=path,
-                name=name,
+                name=name if shard is None else shard[0],
                 source=source,
                 arch=known.arch,
                 params=known.params,
@@ -208,14 +217,18 @@ class _Search:
                 size_mib=known.size_mib,
                 n_layer=known.n_layer,
                 n_ctx_train=known.n_ctx_train,
-                shards=shards,
+                shards=shard_paths(path) if known.n_files > 1 else (path,),
             )
 
-    def _known(self, real: str, path: Path, shards: tuple[Path, ...]) -> _Known:
+    def _known(self, path: Path) -> _Known:
+        """Return what is remembered of a file that is still the same, else what it says."""
+        real = os.path.realpath(path)
         try:
-            stamp = repr(stamp_of(shards))
+            stamp = repr(stamp_of(p for p in shard_paths(path) if p == path or p.exists()))
         except OSError:
-            return _read(path)  # It says which file is missing; that is not worth remembering.
+            return _read(path)  # It says why; that is not worth remembering.
+        if real in self._new and self._new[real][0] == stamp:
+            return from_plain(_Known, self._new[real][1])
         known = None
         old_stamp, plain = self._old.get(real, ("", None))
         if old_stamp == stamp:
@@ -247,6 +260,7 @@ def _read(path: Path) -> _Known:
         size_mib=header.size_mib,
         n_layer=header.n_layer,
         n_ctx_train=header.n_ctx_train,
+        n_files=len(header.shards),
     )
 
 

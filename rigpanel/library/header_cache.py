@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FILE_NAME = "headers.sqlite3"
-VERSION = 2
+VERSION = 3
 """Another one empties the cache."""
 BUSY_S = 2.0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rigpanel.engine.checks import check, check_devices, check_shards
+from rigpanel.engine.checks import check, check_devices
 from rigpanel.engine.devices import Device, DeviceKind
 from rigpanel.engine.messages import EngineError
 from rigpanel.errors import RigpanelError
@@ -139,16 +139,3 @@ def test_a_helper_of_the_processor_holds_no_layers() -> None:
     blas = device("BLAS", DeviceKind.ACCEL)
     with pytest.raises(EngineError, match="BLAS helps the processor"):
         check_devices(LoadSettings(Path("m.gguf")), ("BLAS",), (CPU, blas))
-
-
-def test_a_part_of_a_model_names_what_is_missing(tmp_path: Path) -> None:
-    first, second, third = (tmp_path / f"m-{n:05}-of-00003.gguf" for n in (1, 2, 3))
-    first.touch()
-    third.touch()
-    with pytest.raises(EngineError, match=f"one of 3 parts, and {second.name} is missing"):
-        check_shards(first)
-    second.touch()
-    check_shards(first)
-    check_shards(tmp_path / "whole.gguf")
-    with pytest.raises(EngineError, match=f"choose its first, {first.name}"):
-        check_shards(third)

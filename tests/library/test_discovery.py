@@ -136,6 +136,23 @@ def test_shards_are_one_model_and_a_missing_one_is_named(home: Path) -> None:
     assert "split-00002-of-00003.gguf does not exist" in torn.why
 
 
+def test_a_whole_model_is_one_whatever_its_name_says(model: Path, home: Path) -> None:
+    first = put(model, home / "mine/both-00001-of-00002.gguf")
+    second = put(model, home / "mine/both-00002-of-00002.gguf")
+    alone = put(model, home / "mine/late-00002-of-00002.gguf")
+    cache = HeaderCache(home / "headers.sqlite3")
+    for _ in range(2):  # The second time from the cache.
+        found = find_models([Place("folder", home / "mine")], cache)
+        assert [(each.name, each.shards) for each in found.models] == [
+            ("both-00001-of-00002", (first,)),
+            ("both-00002-of-00002", (second,)),
+            ("late-00002-of-00002", (alone,)),
+        ]
+        assert found.unreadable == ()
+    assert len(cache.all_known()) == 3
+    cache.close()
+
+
 def test_projectors_and_adapters_are_left_out(model: Path, home: Path) -> None:
     projector(home / "mine/mmproj-model-f16.gguf")
     put(model, home / "mine/model.gguf")
