@@ -27,6 +27,8 @@ MAX_KEPT_VALUES = 4096
 MAX_TENSORS = 131_072
 MAX_DIMS = 4
 MAX_SHARDS = 999
+MAX_PADDING = 4096
+"""Bytes behind the last tensor of a file; writers fill up to the next multiple of 32."""
 MAX_LAYERS = 4096
 """llama.cpp itself stops at 512."""
 _WANTED = {
@@ -124,6 +126,8 @@ class _Shard:
     values: _Values
     tensors: tuple[TensorInfo, ...]
     n_vocab: int
+    end: int
+    """Where the last of its tensors ends."""
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -215,7 +219,21 @@ def _parse(path: Path, file: BinaryIO, size: int, shard: int) -> _Shard:
     start = file.read(16)
     if start[:4] != b"GGUF":
         raise _foreign(path, start)
-    reader = GgufReader(path, file, size)
+    reader = GgufReader(path, file, size, leaps=True)
+    try:
+        found = _parse_with(reader, path, shard)
+    except ModelFileError:
+        if not reader.leapt:
+            raise
+    else:
+        if not reader.leapt or size - MAX_PADDING < found.end <= size:
+            return found
+    # Where the guess at a vocabulary's end was wrong, it is walked string by string.
+    return _parse_with(GgufReader(path, file, size, leaps=False), path, shard)
+
+
+def _parse_with(reader: GgufReader, path: Path, shard: int) -> _Shard:
+    size = reader.size
     reader.skip(4)
     version = reader.scalar("I")
     if version in (0x02000000, 0x03000000):
@@ -237,7 +255,7 @@ def _parse(path: Path, file: BinaryIO, size: int, shard: int) -> _Shard:
             f"{path} is cut short: {size / MIB:.1f} MiB of at least {needed / MIB:.1f} MiB are "
             "there. Fetch the file again."
         )
-    return _Shard(path, size, values, tensors, n_vocab)
+    return _Shard(path, size, values, tensors, n_vocab, needed)
 
 
 def _from_shards(shards: list[_Shard]) -> GgufHeader:

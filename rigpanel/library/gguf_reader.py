@@ -32,6 +32,13 @@ SCALARS = {
 }
 STRING, ARRAY = 8, 9
 Value: TypeAlias = int | float | bool | str
+LEAP_FROM = 2048
+"""Strings of an array from which on its end is looked for before it is walked."""
+_LONG = 64
+"""Bytes a string of such an array has at most on average, else it is walked."""
+FARTHEST = 64 * MIB
+_KEY = re.compile(rb"tokenizer\.[a-z0-9_.]{1,48}")
+"""The key after a vocabulary: it is followed by others of the tokenizer."""
 _LENGTH = struct.Struct("<Q").unpack_from
 _BLOCK = 512
 _LONGEST = 64
@@ -60,9 +67,12 @@ class GgufReader:
     The file is read and not mapped: one that is cut while it is looked at would end the process.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
+    def __init__(self, path: Path, file: BinaryIO, size: int, *, leaps: bool) -> None:
+        """With `leaps` the end of a long array of strings is guessed; `leapt` is whether it was."""
         self.at = 0
         self.size = size
+        self.leapt = False
+        self._leaps = leaps
         self._path = path
         self._file = file
         self._window = b""
@@ -117,10 +127,30 @@ class GgufReader:
         self.at += size
         return self._window[index : index + size].decode("utf-8", "replace")
 
+    def _leap(self, count: int) -> bool:
+        """Go on at the key that seems to follow `count` strings; False where none does.
+
+        A string may only look like that key, so what is read from there on is to be believed only
+        where all of it makes sense, to the end of the file.
+        """
+        at, end = self.at + 8 * count, min(self.at + _LONG * count, self.at + FARTHEST, self.size)
+        while at < end:
+            self._file.seek(at)
+            piece = self._file.read(MIB)
+            for key in _KEY.finditer(piece, 8):
+                (length,) = _LENGTH(piece, key.start() - 8)
+                if length == len(key[0]):
+                    self.at, self.leapt = at + key.start() - 8, True
+                    return True
+            at += MIB - _LONG  # A key on the border is whole in the next piece.
+        return False
+
     def _skip_strings(self, count: int) -> None:
         self._walked += count
         if self._walked > MAX_WALKED:
             raise self.damaged()
+        if self._leaps and count >= LEAP_FROM and self._leap(count):
+            return
         while count:
             index = self._have(8)
             window, start = self._window, self._start

@@ -96,6 +96,48 @@ def test_a_large_vocabulary_costs_no_time(tmp_path: Path) -> None:
     assert time.process_time() - started < 1.0
 
 
+def string(text: bytes) -> bytes:
+    return struct.pack("<Q", len(text)) + text
+
+
+def behind_the_vocabulary(block_count: int) -> bytes:
+    """Return what follows the tokens: two keys and the only tensor."""
+    return b"".join(
+        (
+            string(b"tokenizer.ggml.eos_token_id") + struct.pack("<II", 4, 2),
+            string(b"llama.block_count") + struct.pack("<II", 4, block_count),
+            string(b"output.weight") + struct.pack("<IQIQ", 1, 8, 0, 0),
+        )
+    )
+
+
+IMITATIONS = {
+    "nothing": b"",
+    "a key": string(b"tokenizer.ggml.eos_token_id"),
+    "a key and its value": string(b"tokenizer.ggml.eos_token_id") + struct.pack("<II", 4, 2),
+    "all that follows": behind_the_vocabulary(7),
+}
+
+
+@pytest.mark.parametrize("imitation", list(IMITATIONS))
+@pytest.mark.parametrize("count", [100, 5000])
+def test_a_token_that_looks_like_what_follows_the_vocabulary_is_a_token(
+    imitation: str, count: int, tmp_path: Path
+) -> None:
+    tokens = [b"%d" % number for number in range(count)]
+    tokens[count // 2] = IMITATIONS[imitation]
+    path = tmp_path / "m.gguf"
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, 4))
+        file.write(string(b"general.architecture") + struct.pack("<I", 8) + string(b"llama"))
+        file.write(string(b"tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, count))
+        file.write(b"".join(map(string, tokens)) + behind_the_vocabulary(3))
+        file.write(bytes(-file.tell() % 32) + bytes(32))
+    header = read_header(path)
+    assert (header.n_vocab, header.n_layer) == (count, 3)
+    assert [tensor.name for tensor in header.tensors] == ["output.weight"]
+
+
 def test_a_huge_array_is_refused_without_walking_it(tmp_path: Path) -> None:
     path = tmp_path / "hostile.gguf"
     key = b"tokenizer.ggml.tokens"
