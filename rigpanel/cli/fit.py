@@ -17,14 +17,14 @@ from rigpanel.engine.messages import EngineError
 from rigpanel.errors import UsageError
 from rigpanel.fit.command_line import cli_line, server_line
 from rigpanel.fit.estimate import QUANTIZED, Estimator
-from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, SplitMode
 from rigpanel.fit.measured import with_measured
 from rigpanel.fit.recommend import Recommendation, recommend
 from rigpanel.fit.result import Device, DeviceUse, Fit, Use
 from rigpanel.fit.rig_devices import asked_devices, devices_of
 from rigpanel.library.ggml_types import KV_TYPES
 from rigpanel.library.gguf_header import GgufHeader, read_header
-from rigpanel.library.words import count_words
+from rigpanel.library.words import count_words, size_words
 from rigpanel.paths import config_dir
 from rigpanel.rig import open_source
 from rigpanel.rig.as_json import with_missing
@@ -38,6 +38,9 @@ MOST_CARDS = 16
 LARGEST_SHARE = 1e6
 """Much beyond it single precision, in which llama.cpp reckons, loses the smaller ones."""
 DIGITS = 3
+NOTHING_FITS = "No setting makes it fit; choose a smaller model or quantization."
+NO_CARDS = "none"
+"""What llama.cpp's programs are told for the processor alone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tensor-split", metavar="A,B", type=_shares, default=(), help="share of each card"
+    )
+    parser.add_argument(
+        "--device", choices=[NO_CARDS], help="leave the cards alone, for large batches too"
     )
     parser.add_argument("--type-k", choices=list(KV_TYPES), default="f16", metavar="T")
     parser.add_argument("--type-v", choices=list(KV_TYPES), default="f16", metavar="T")
@@ -86,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
         type_k=options.type_k,
         type_v=options.type_v,
         flash_attn=options.flash_attn,
+        devices=(PROCESSOR,) if options.device == NO_CARDS else (),
     )
     devices, host_free_mib, why_missing = _rig(options)
     if len(options.tensor_split) > max(len(devices), 1):
@@ -97,6 +104,8 @@ def run(options: argparse.Namespace) -> int:
         fit = _asked_of_llama(fit)
     better = recommend(header, asked, devices, host_free_mib, estimator)
     if options.json:
+        if better is None:
+            _say(f"{_verdict(fit)} {NOTHING_FITS}")
         shown = _as_json(header, fit, better, why_missing)
         if options.demo:
             shown = {"simulated": True, **shown}
@@ -182,7 +191,8 @@ def _as_json(
 
 
 def _settings(settings: LoadSettings) -> dict[str, Any]:
-    return {
+    alone = {"device": NO_CARDS} if settings.devices == (PROCESSOR,) else {}
+    return alone | {
         "n_ctx": settings.n_ctx,
         "n_ubatch": settings.n_ubatch,
         "n_gpu_layers": settings.n_gpu_layers,
@@ -243,18 +253,23 @@ def as_table(header: GgufHeader, fit: Fit, better: Recommendation | None) -> str
             ).rstrip()
             for row in rows
         ),
-        {True: "It fits.", False: "It does not fit.", None: "Whether it fits is not known."}[
-            fit.fits
-        ],
+        _verdict(fit),
     ]
     if better is None:
-        lines.append("No setting makes it fit; choose a smaller model or quantization.")
+        lines.append(NOTHING_FITS)
     else:
         lines += ["Recommended: " + " ".join(better.why)]
         lines += [f"  {server_line(better.settings, header.n_layer)}"]
     lines += ["As asked:", f"  {server_line(fit.settings, header.n_layer)}"]
     lines += [f"  {cli_line(fit.settings, header.n_layer)}"]
     return "\n".join(lines)
+
+
+def _verdict(fit: Fit) -> str:
+    if fit.fits is None:
+        return "Whether it fits is not known."
+    short = [f"{name} lacks {size_words(mib)}" for name, mib in fit.lacking]
+    return f"It does not fit: {', '.join(short)}." if short else "It fits."
 
 
 def _cells(use: Use) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 
 import shlex
 
-from rigpanel.fit.load_settings import LoadSettings, RopeScaling, Speculation, SplitMode
+from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, RopeScaling, Speculation, SplitMode
 
 ALL_LAYERS = 99
 """What people write for all of them."""
@@ -45,7 +45,7 @@ def _options(settings: LoadSettings, n_layer: int) -> list[str]:
 def _others(settings: LoadSettings) -> list[str]:
     """Return what differs from the choice that llama.cpp's programs make themselves."""
     rope, drafts = settings.rope_scaling, settings.speculation is Speculation.DRAFT_MODEL
-    cards = [name for name in settings.devices if name != "CPU"]
+    cards = [name for name in settings.devices if name != PROCESSOR]
     pairs = {
         "-fa": settings.flash_attn if settings.flash_attn != "on" else "",
         "-ctk": settings.type_k if settings.type_k != "f16" else "",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The compute buffer: what the results of a pass take on the way from tokens to logits."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,24 +39,44 @@ class Pass:
         return min(padded(self.n_ctx), self.n_ubatch)
 
 
-def compute_bytes(
-    whole: Pass,
-    on: Sequence[int],
-    *,
-    inputs: Sequence[int],
-    first: bool,
-    output: bool,
-    after_host: bool = False,
-    copies: int = 1,
-) -> int:
-    """Return the compute buffer of a device that holds the layers `on`.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a pass one device does."""
 
-    It holds what the layers `inputs` are given, those of all layers where the host gives it.
-    `first` also embeds the tokens there, `output` also makes the logits; `after_host`
-    says that the layer before the first is on the host; `copies` is how many of each input are
-    held at once, so that several devices can work one after another.
+    on: tuple[int, ...]
+    """Its layers."""
+    inputs: tuple[int, ...]
+    """Layers whose inputs it holds: its own, or those of all where the host gives them."""
+    first: bool
+    """Whether the tokens are embedded there."""
+    output: bool
+    """Whether the logits are made there."""
+    after_experts: bool
+    """Whether the layer before its first is one with experts, on the host."""
+    copies: int
+    """How many of each input are held at once, so that several devices can work in turns."""
+
+
+def alike(kinds: Sequence[int], on: Sequence[int]) -> tuple[int, ...]:
+    """Return few layers that take as much room as the layers `on`; `kinds` are those of all.
+
+    The first and the last of a model stand for themselves, any other for all of its kind.
     """
-    if not on and not output and not first:
+    seen: Counter[int] = Counter()
+    chosen = []
+    final = len(kinds) - 1
+    for il in on:
+        kind = kinds[il]
+        seen[kind] += 1
+        if seen[kind] <= ALIKE or il == final:
+            chosen.append(il if il in {0, final} else kinds.index(kind, 1))
+    return tuple(chosen)
+
+
+def compute_bytes(whole: Pass, part: Part) -> int:
+    """Return the compute buffer of a device that does this part of the pass."""
+    on, first, copies = part.on, part.first, part.copies
+    if not on and not part.output and not first:
         return 0
     graph = Graph()
     row = whole.arch.n_embd * (whole.tokens if on or first else whole.n_outputs) * F32
@@ -65,30 +86,26 @@ def compute_bytes(
         entry = graph.add(row, graph.input(whole.tokens * I32))
         if whole.positions:
             entry = graph.add(row, entry, graph.add(row), inplace=True)
-    elif after_host and "ffn_gate_inp.weight" in whole.layers[on[0] - 1]:
+    elif part.after_experts:
         entry = _from_experts(whole, graph, row)
     else:
         entry = _handed_over(graph, row, copies)
         if whole.positions and 0 in on:
             entry = graph.add(row, entry, _handed_over(graph, row, copies), inplace=True)
-    masks = _inputs(whole, graph, inputs, copies)
+    masks = _inputs(whole, graph, part.inputs, copies)
     step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm, whole.turned)
     window = padded(min(padded(whole.n_ctx), whole.arch.window + whole.n_ubatch))
     layer_graph = LayerGraph(graph, step, masks, (padded(whole.n_ctx), window))
     _add_strays(whole, graph, on, copies)
     final = len(whole.layers) - 1
-    seen: dict[object, int] = {}
     for il in on:
-        kind = (whole.arch.layers[il], tuple(sorted(whole.layers[il].items())))
-        seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= ALIKE or il == final:
-            entry = layer_graph.run(
-                whole.layers[il],
-                whole.arch.layers[il],
-                entry,
-                min(whole.n_outputs, whole.tokens) if il == final else 0,
-            )
-    if output:
+        entry = layer_graph.run(
+            whole.layers[il],
+            whole.arch.layers[il],
+            entry,
+            min(whole.n_outputs, whole.tokens) if il == final else 0,
+        )
+    if part.output:
         normed = graph.add(whole.arch.n_embd * whole.n_outputs * F32, entry, inplace=True)
         graph.add(whole.arch.n_vocab * whole.n_outputs * F32, normed)
     return graph.peak()

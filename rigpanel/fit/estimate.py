@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.architecture import Architecture, architecture_of
-from rigpanel.fit.compute import Pass, compute_bytes
+from rigpanel.fit.compute import Part, Pass, alike, compute_bytes
 from rigpanel.fit.kv_cache import F32, cells, layer_bytes, widest_values
-from rigpanel.fit.load_settings import LoadSettings, Speculation, SplitMode
+from rigpanel.fit.layer_graph import Shapes
+from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, Speculation, SplitMode
 from rigpanel.fit.placement import HOST, Placement, Weights, place_layers
 from rigpanel.fit.result import MIB, Device, DeviceUse, Fit, Use
 from rigpanel.fit.tensor_split import UNSUPPORTED, Slices
@@ -21,6 +22,7 @@ INPUT_COPIES = 4
 OFFLOADED_BATCH = 32
 """From this many tokens on a card also works on layers in host memory, a matrix at a time."""
 SHARE_DIGITS = 3
+MOST_COMPUTED = 4096
 TURNED_BLOCK = 64
 """Heads whose length is a multiple of it are turned before a quantized cache takes them."""
 QUANTIZED = {name for name in KV_TYPES if name.startswith("q")}
@@ -77,6 +79,9 @@ class Estimator:
             )
         self._weights = Weights(header, self._arch)
         names = {tensor.name for tensor in header.tensors}
+        self._kinds = _kinds(self._arch, self._weights.shapes)
+        self._computed: dict[tuple[object, Part], int] = {}
+        """Compute buffers reckoned before: most cards of a rig have one alike."""
         self._layer_norm = "output_norm.bias" in names
         self._positions = "position_embd.weight" in names
 
@@ -150,6 +155,8 @@ class Estimator:
 
     def fit(self, settings: LoadSettings, devices: Sequence[Device]) -> Fit:
         """Return where everything goes; raises FitError for settings that cannot be loaded."""
+        if settings.devices == (PROCESSOR,):
+            devices = ()
         with _odd_tensors_told(self._header):
             return self._fit(self.resolve(settings, devices), devices)
 
@@ -206,32 +213,10 @@ class Estimator:
                     slices.layer(layer, il, place.index) for il, layer in enumerate(arch.layers)
                 ),
             )
-        flash = settings.flash_attn == "on"
         n_ubatch = min(settings.n_ubatch, settings.n_batch)
         n_outputs = settings.n_draft + 1 if settings.speculation is not Speculation.NONE else 1
-        # Split by tensors, each card still has room for every result in its whole size.
-        whole = Pass(
-            arch=arch,
-            name=self._header.arch,
-            layers=self._weights.shapes,
-            layer_norm=self._layer_norm,
-            positions=self._positions,
-            n_ctx=settings.n_ctx,
-            n_ubatch=n_ubatch,
-            flash=flash,
-            turned=settings.type_k in QUANTIZED and arch.layers[0].head_k % TURNED_BLOCK == 0,
-            n_outputs=n_outputs,
-        )
         on_host = placement.layers_on(HOST)
-        compute = compute_bytes(
-            whole,
-            place.layers,
-            inputs=range(len(arch.layers)) if place.first else place.layers,
-            first=place.first,
-            output=place.output,
-            after_host=min(place.layers, default=0) - 1 in on_host,
-            copies=place.copies,
-        )
+        compute = self._compute(settings, placement, place, n_ubatch, n_outputs)
         if place.helps and on_host and n_ubatch >= OFFLOADED_BATCH:
             compute += self._weights.largest(on_host)
         if place.first:
@@ -243,6 +228,48 @@ class Estimator:
             kv_mib=self._kv(kept, settings, place.layers, n_ubatch) / MIB,
             compute_mib=compute / MIB,
         )
+
+    def _compute(
+        self,
+        settings: LoadSettings,
+        placement: Placement,
+        place: _Place,
+        n_ubatch: int,
+        n_outputs: int,
+    ) -> int:
+        """Return the compute buffer of one place, but for what a card needs to help the host."""
+        arch, flash = self._arch, settings.flash_attn == "on"
+        turned = settings.type_k in QUANTIZED and arch.layers[0].head_k % TURNED_BLOCK == 0
+        before = min(place.layers, default=0) - 1
+        part = Part(
+            on=alike(self._kinds, place.layers),
+            inputs=alike(self._kinds, range(len(arch.layers)) if place.first else place.layers),
+            first=place.first,
+            output=place.output,
+            after_experts=before >= 0
+            and placement.devices[before] == HOST
+            and "ffn_gate_inp.weight" in self._weights.shapes[before],
+            copies=place.copies,
+        )
+        key = ((settings.n_ctx, n_ubatch, n_outputs, flash, turned), part)
+        if key not in self._computed:
+            if len(self._computed) >= MOST_COMPUTED:
+                self._computed.clear()
+            # Split by tensors, each card still has room for every result in its whole size.
+            whole = Pass(
+                arch=arch,
+                name=self._header.arch,
+                layers=self._weights.shapes,
+                layer_norm=self._layer_norm,
+                positions=self._positions,
+                n_ctx=settings.n_ctx,
+                n_ubatch=n_ubatch,
+                flash=flash,
+                turned=turned,
+                n_outputs=n_outputs,
+            )
+            self._computed[key] = compute_bytes(whole, part)
+        return self._computed[key]
 
     @staticmethod
     def _kv(
@@ -258,6 +285,15 @@ class Estimator:
                 values = n * row_bytes(KV_TYPES[settings.type_v], widest_values(arch))
             total += keys + values + state
         return total
+
+
+def _kinds(arch: Architecture, shapes: Sequence[Shapes]) -> tuple[int, ...]:
+    """Return a number for each layer that those of the same sizes share."""
+    numbers: dict[object, int] = {}
+    return tuple(
+        numbers.setdefault((layer, tuple(sorted(of.items()))), len(numbers))
+        for layer, of in zip(arch.layers, shapes, strict=True)
+    )
 
 
 def shares_by_memory(devices: Sequence[Device]) -> tuple[float, ...]:

@@ -5,6 +5,9 @@ import enum
 from dataclasses import dataclass
 from pathlib import Path
 
+PROCESSOR = "CPU"
+"""llama.cpp's name of the processor among its devices."""
+
 
 class SplitMode(enum.Enum):
     """How the layers are spread over several devices (`llama_split_mode`)."""
@@ -65,7 +68,8 @@ class LoadSettings:
     use_mmap: bool = True
     use_mlock: bool = False
     devices: tuple[str, ...] = ()
-    """llama.cpp's names of the devices to use (`CUDA0`, `RPC0`), in order; empty uses them all."""
+    """llama.cpp's names of the devices to use (`CUDA0`, `RPC0`), in order; empty uses them all, and
+    the processor's alone (`CPU`) none of the cards."""
     rpc_servers: tuple[str, ...] = ()
     """`host:port` of llama.cpp RPC servers whose devices stand beside this machine's own."""
     rope_scaling: RopeScaling = RopeScaling.MODEL

@@ -4,17 +4,16 @@
 import bisect
 import itertools
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from rigpanel.fit.architecture import Architecture
 from rigpanel.fit.load_settings import SplitMode
 from rigpanel.fit.tensor_split import Slices
 from rigpanel.library.gguf_header import GgufHeader, TensorInfo
 
-HOST = -1
-"""Stands for host memory where a device's number is given."""
+HOST, CARD = -1, 0
+"""Stand for host memory and for any card where a device's number is given."""
 INPUT = ("token_embd.weight", "position_embd", "token_types", "per_layer_token_embd")
 """Tensors that only look rows up: llama.cpp keeps them in host memory."""
 EVERYWHERE = ("rope_freqs", "rope_factors_long", "rope_factors_short")
@@ -99,6 +98,18 @@ class Weights:
         self.shapes = tuple(
             {name: tensor.shape for name, tensor in listed} for listed in self._of_layers
         )
+        # With the output layer on the host the input's own table is used for it too, unless it is
+        # kept in another order.
+        kept = [i for i in self._output if i not in self._input or _reordered(i[1])]
+        self._on_host = tuple(_bytes_of(listed, HOST) for listed in (*self._of_layers, kept))
+        self._uncut = tuple(
+            _Parts(_bytes_of(listed, CARD), ()) for listed in (*self._of_layers, self._output)
+        )
+        self._cut: tuple[object, tuple[_Parts, ...]] = (None, ())
+        """What was cut last, and by what: settings are asked for again and again."""
+        self._largest = tuple(
+            max((tensor.n_bytes for _, tensor in listed), default=0) for listed in self._of_layers
+        )
 
     def _list_for(self, il: int | None, name: str) -> list[tuple[str, TensorInfo]]:
         if il is not None:
@@ -114,60 +125,70 @@ class Weights:
 
     def largest(self, layers: Sequence[int]) -> int:
         """Return the bytes of the largest tensor of some layers."""
-        return max((t.n_bytes for il in layers for _, t in self._of_layers[il]), default=0)
+        return max((self._largest[il] for il in layers), default=0)
 
     def by_device(
         self, placement: Placement, mode: SplitMode, shares: Sequence[float]
     ) -> dict[int, int]:
         """Return the bytes on each device and in host memory (`HOST`)."""
-        total = dict.fromkeys(range(len(shares)), 0) | {HOST: 0}
-        for _, tensor in self._input:
-            total[HOST] += _in_memory(tensor.n_bytes, HOST)
-        parts = self._cutter(mode, shares)
-        for il, listed in enumerate(self._of_layers):
-            self._add(total, listed, placement.devices[il], parts, il)
-        if placement.output == HOST:
-            # The output layer then uses the input's own table, unless it is kept in another order.
-            listed = [i for i in self._output if i not in self._input or _reordered(i[1])]
-            self._add(total, listed, HOST, parts, None)
-        else:
-            self._add(total, self._output, placement.output, parts, None)
+        total = dict.fromkeys(range(len(shares)), 0) | {HOST: _bytes_of(self._input, HOST)}
+        layers = self._layers_in_parts(mode, tuple(shares))
+        for place, device in enumerate(placement.devices):
+            if device == HOST:
+                total[HOST] += self._on_host[place]
+                continue
+            total[device] += layers[place].whole
+            for index, size in enumerate(layers[place].cut):
+                total[index] += size
         used = set(placement.devices[:-1])
         if mode is SplitMode.TENSOR and used != {HOST}:
             used |= set(range(len(shares)))
         for device in used:
-            for _, tensor in self._everywhere:
-                total[device] += _in_memory(tensor.n_bytes, device)
+            total[device] += _bytes_of(self._everywhere, device)
         return total
 
-    def _cutter(self, mode: SplitMode, shares: Sequence[float]) -> "_Cutter | None":
-        if mode is SplitMode.TENSOR:
-            return Slices(self._header, self._arch, shares).parts
-        return _Rows(shares).parts if mode is SplitMode.ROW else None
-
-    @staticmethod
-    def _add(
-        total: dict[int, int],
-        listed: Sequence[tuple[str, TensorInfo]],
-        device: int,
-        parts: "_Cutter | None",
-        il: int | None,
-    ) -> None:
-        for name, tensor in listed:
-            cut = parts(tensor, name, il) if parts is not None and device != HOST else None
-            if cut is None:
-                total[device] += _in_memory(tensor.n_bytes, device)
-            else:
-                for index, size in enumerate(cut):
-                    total[index] += _in_memory(size, index)
+    def _layers_in_parts(self, mode: SplitMode, shares: tuple[float, ...]) -> "tuple[_Parts, ...]":
+        """Return each layer, and the output layer as the last, as the split mode cuts it."""
+        if mode not in {SplitMode.TENSOR, SplitMode.ROW}:
+            return self._uncut
+        if self._cut[0] != (mode, shares):
+            tensor_mode = mode is SplitMode.TENSOR
+            cutter = Slices(self._header, self._arch, shares) if tensor_mode else _Rows(shares)
+            parts = [_in_parts(listed, cutter, il) for il, listed in enumerate(self._of_layers)]
+            parts.append(_in_parts(self._output, cutter, None))
+            self._cut = ((mode, shares), tuple(parts))
+        return self._cut[1]
 
 
-_Cutter: TypeAlias = Callable[[TensorInfo, str, int | None], list[int] | None]
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The bytes of a layer on cards: what stays with its own, and what is cut for each."""
+
+    whole: int
+    cut: tuple[int, ...]
+
+
+def _in_parts(
+    listed: Sequence[tuple[str, TensorInfo]], cutter: "Slices | _Rows", il: int | None
+) -> _Parts:
+    whole, cut = 0, [0] * cutter.n_devices
+    for name, tensor in listed:
+        sizes = cutter.parts(tensor, name, il)
+        if sizes is None:
+            whole += _in_memory(tensor.n_bytes, CARD)
+        else:
+            for index, size in enumerate(sizes):
+                cut[index] += _in_memory(size, CARD)
+    return _Parts(whole, tuple(cut))
 
 
 def _reordered(tensor: TensorInfo) -> bool:
     """Whether a matrix is kept in an order that the processor multiplies faster."""
     return tensor.type in REORDERED and len(tensor.shape) > 1 and tensor.shape[1] % 8 == 0
+
+
+def _bytes_of(listed: Sequence[tuple[str, TensorInfo]], device: int) -> int:
+    return sum(_in_memory(tensor.n_bytes, device) for _, tensor in listed)
 
 
 def _in_memory(n_bytes: int, device: int) -> int:
@@ -180,6 +201,7 @@ class _Rows:
 
     def __init__(self, shares: Sequence[float]) -> None:
         self._shares = shares
+        self.n_devices = len(shares)
 
     def parts(self, tensor: TensorInfo, name: str, _il: int | None) -> list[int] | None:
         """Return the bytes of a matrix on each device; None for a tensor that is not cut."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rigpanel.fit.estimate import QUANTIZED, Estimator, FitError, shares_by_memory
-from rigpanel.fit.load_settings import LoadSettings, SplitMode
+from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, SplitMode
 from rigpanel.fit.result import Device, Fit
 from rigpanel.fit.tensor_split import UNSUPPORTED
 from rigpanel.library.gguf_header import GgufHeader
@@ -13,8 +13,6 @@ from rigpanel.library.gguf_header import GgufHeader
 SMALLER_CACHE = "q8_0"
 SMALLEST_CTX = 1024
 CTX_STEP = 256
-PROCESSOR = "CPU"
-"""llama.cpp's name of the processor among its devices."""
 ALL_FIT = "All layers fit on the cards."
 WHY_TENSOR = (
     "NVLink joins the cards, so split mode tensor lets them work on each layer together; llama.cpp "
@@ -47,6 +45,8 @@ def recommend(
     None where nothing fits, not even in host memory.
     """
     estimator = estimator or Estimator(header)
+    if asked.devices == (PROCESSOR,):
+        devices = ()
     for n_ctx in _contexts(asked.n_ctx):
         smaller = replace(asked, n_ctx=n_ctx)
         found = _Search(header, smaller, devices, host_free_mib, estimator).run()
@@ -170,6 +170,9 @@ class _Search:
             fit = replace(fit, host_free_mib=self._host_free_mib if on_host else None)
             if fit.fits:
                 return fit
+            kept = sum(use.use.weights_mib + use.use.kv_mib for use in fit.devices)
+            if kept > sum(device.usable_mib for device in self._devices):
+                return None
             room = [use.device.usable_mib - use.use.total_mib for use in fit.devices]
             fullest, emptiest = room.index(min(room)), room.index(max(room))
             if min(room) >= 0 or max(room) <= 0 or counts[fullest] == 0:
@@ -227,20 +230,15 @@ class _Search:
         return best if best is not None and best.fits else None
 
     def _on_host(self) -> Recommendation | None:
-        settings = replace(self._asked, n_gpu_layers=0)
+        settings = replace(self._asked, n_gpu_layers=0, split_mode=SplitMode.LAYER)
         reason = (
             "No card is there, so everything runs on the processor."
             if not self._devices
             else "Not one layer fits on the cards, so everything runs on the processor."
         )
-        fit = self._fit(settings) or self._without_cards(settings)
+        # With no layer on it a card still works on large batches, and may lack room even for that.
+        fit = self._fit(settings) or self._fit(replace(settings, devices=(PROCESSOR,)))
         return None if fit is None else Recommendation(fit, (reason,))
-
-    def _without_cards(self, settings: LoadSettings) -> Fit | None:
-        """Return the fit with the cards left alone: even a batch would not fit on them."""
-        fit = self._estimator.fit(replace(settings, devices=(PROCESSOR,)), ())
-        fit = replace(fit, host_free_mib=self._host_free_mib)
-        return fit if fit.fits else None
 
 
 def _why_smaller_cache(n_ctx: int) -> str:

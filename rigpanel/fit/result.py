@@ -91,3 +91,14 @@ class Fit:
         if False in answers:
             return False
         return None if None in answers else True
+
+    @property
+    def lacking(self) -> tuple[tuple[str, float], ...]:
+        """The places that are too small, each with the MiB it lacks."""
+        cards = [
+            (use.device.name, use.use.total_mib - use.device.usable_mib)
+            for use in self.devices
+            if use.fits is False
+        ]
+        over = 0.0 if self.host_free_mib is None else self.host.total_mib - self.host_free_mib
+        return (*cards, *[("the host", over)] * (over > 0))

@@ -83,6 +83,7 @@ class Slices:
     def __init__(self, header: GgufHeader, arch: Architecture, shares: Sequence[float]) -> None:
         self._arch = arch
         self._shares = shares
+        self.n_devices = len(shares)
         self._rotations = _rotations(arch, len(shares))
         self._attention_block = _block(header, "blk.0.", ("attn_output.weight", "ssm_out.weight"))
         self._ffn_block = _block(header, "blk.0.", ("ffn_down.weight", "ffn_down_exps.weight"))

@@ -3,15 +3,22 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rigpanel.cli import main
+from rigpanel.cli.fit import as_table
+from rigpanel.fit.estimate import Estimator
+from rigpanel.fit.load_settings import LoadSettings
+from rigpanel.fit.result import Device
 from rigpanel.library.demo_model import write_demo_model
+from rigpanel.library.gguf_header import read_header
 from rigpanel.settings import MARGIN_MIB
 from tests.fakes.nvml import FakeRig
 from tests.fakes.nvml.rig import MIB, UNKNOWN
@@ -221,6 +228,57 @@ def test_what_is_recommended_can_be_asked_for(
     assert again["fits"] is True
     assert [device["layers"] for device in again["devices"]] == [0, 80]
     assert "--main-gpu 1" in again["command"]
+
+
+def words_for(settings: dict[str, Any]) -> tuple[object, ...]:
+    """Return the options that ask for these settings."""
+    return tuple(
+        word
+        for key, option in (
+            ("n_ctx", "--ctx"),
+            ("n_ubatch", "--ubatch"),
+            ("n_gpu_layers", "--ngl"),
+            ("split_mode", "--split-mode"),
+            ("tensor_split", "--tensor-split"),
+            ("type_k", "--type-k"),
+            ("type_v", "--type-v"),
+            ("flash_attn", "--flash-attn"),
+            ("device", "--device"),
+        )
+        if (value := settings.get(key)) not in (None, [])
+        for word in (option, ",".join(map(str, value)) if isinstance(value, list) else value)
+    )
+
+
+@pytest.mark.parametrize("free", ["0,0", "0", "9,9", "0,30", "20,0,7", "12,12", "40,40"])
+def test_advice_asked_for_again_fits(
+    model: Path, free: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    better = shown(capsys, model, "--vram", free)["recommended"]["settings"]
+    again = shown(capsys, model, "--vram", free, *words_for(better))
+    assert again["fits"] is True
+    assert again["settings"] == better
+
+
+def test_cards_without_room_even_for_a_batch_are_left_alone(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = shown(capsys, model, "--vram", "0,0")
+    assert found["fits"] is False
+    assert found["recommended"]["settings"]["device"] == "none"
+    alone = shown(capsys, model, "--vram", "0,0", "--device", "none")
+    assert (alone["devices"], alone["fits"]) == ([], True)
+    assert "--device none" in alone["command"]
+
+
+def test_what_fits_nowhere_says_what_is_lacking(article_model: Path) -> None:
+    header = read_header(article_model)
+    settings = LoadSettings(model=article_model, n_ctx=8192)
+    fit = Estimator(header).fit(settings, [Device("GPU 0", None, 24_000.0)])
+    text = as_table(header, replace(fit, host_free_mib=400.0), None)
+    assert "It does not fit: GPU 0 lacks 18." in text
+    assert re.search(r"the host lacks \d+ MiB\.", text)
+    assert "No setting makes it fit" in text
 
 
 def test_a_name_that_is_no_text_or_has_two_lines(model: Path, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rigpanel.fit.command_line import cli_line, server_line
+from rigpanel.fit.estimate import Estimator
 from rigpanel.fit.load_settings import LoadSettings, LoraAdapter, RopeScaling, SplitMode
 from rigpanel.fit.recommend import Recommendation, recommend
 from rigpanel.fit.result import Device
@@ -207,3 +209,38 @@ def test_what_is_recommended_always_fits(
         assert found.fit.fits is True
         assert all(use.use.total_mib <= use.device.usable_mib + 1e-9 for use in found.fit.devices)
         assert found.why
+
+
+@pytest.fixture(scope="module")
+def whole_model(article_model: GgufHeader) -> tuple[GgufHeader, Estimator]:
+    return article_model, Estimator(article_model)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(
+    free=st.lists(st.floats(0, 48 * 1024), max_size=8),
+    bridged=st.booleans(),
+    n_ctx=st.sampled_from((1024, 8192, 131_072)),
+    host=st.none() | st.floats(0, 96 * 1024),
+)
+def test_advice_for_any_rig_fits_when_it_is_asked_for_or_nothing_does(
+    whole_model: tuple[GgufHeader, Estimator],
+    free: list[float],
+    bridged: bool,
+    n_ctx: int,
+    host: float | None,
+) -> None:
+    header, estimator = whole_model
+    devices = cards(*free, bridged=bridged)
+    asked = LoadSettings(model=header.path, n_ctx=n_ctx)
+    found = recommend(header, asked, devices, host, estimator)
+    if found is not None:
+        again = replace(estimator.fit(found.settings, devices), host_free_mib=host)
+        assert again.fits is True
+        assert again.settings == found.settings
+        return
+    least = replace(asked, n_ctx=1024)
+    for tried in (least, replace(least, n_gpu_layers=0, devices=("CPU",))):
+        fit = replace(estimator.fit(tried, devices), host_free_mib=host)
+        assert fit.fits is False
+        assert fit.lacking
