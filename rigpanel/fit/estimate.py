@@ -2,16 +2,16 @@
 """The formula: where a model's memory goes, reckoned in milliseconds from its header."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rigpanel.errors import RigpanelError
 from rigpanel.fit.architecture import Architecture, architecture_of
 from rigpanel.fit.compute import Part, Pass, alike, compute_bytes
 from rigpanel.fit.kv_cache import F32, cells, layer_bytes, widest_values
-from rigpanel.fit.layer_graph import Shapes
 from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, Speculation, SplitMode
-from rigpanel.fit.placement import HOST, Placement, Weights, place_layers
+from rigpanel.fit.placement import HOST, Weights, numbered, place_layers
 from rigpanel.fit.result import MIB, Device, DeviceUse, Fit, Use
 from rigpanel.fit.tensor_split import UNSUPPORTED, Slices
 from rigpanel.library.ggml_types import BLOCKS, KV_TYPES, row_bytes
@@ -79,7 +79,10 @@ class Estimator:
             )
         self._weights = Weights(header, self._arch)
         names = {tensor.name for tensor in header.tensors}
-        self._kinds = _kinds(self._arch, self._weights.shapes)
+        self._kinds = numbered(
+            (layer, tuple(sorted(shapes.items())))
+            for layer, shapes in zip(self._arch.layers, self._weights.shapes, strict=True)
+        )
         self._computed: dict[tuple[object, Part], int] = {}
         """Compute buffers reckoned before: most cards of a rig have one alike."""
         self._layer_norm = "output_norm.bias" in names
@@ -171,22 +174,23 @@ class Estimator:
         copies = self._copies(full, devices)
         # In split mode none llama.cpp knows of no other card.
         helper = full.main_gpu if full.split_mode is SplitMode.NONE else 0
+        layers = placement.by_device()
         uses = []
         for index, device in enumerate(devices):
             at = 0 if tensor_mode else index
             place = _Place(
                 index=index,
-                layers=placement.layers_on(at) if shares[index] > 0 else (),
+                layers=layers.get(at, ()) if shares[index] > 0 else (),
                 first=False,
                 output=placement.output == at and shares[index] > 0,
                 copies=copies,
                 helps=index == helper and not device.lent,
             )
-            use = self._use(full, placement, place, weights[index], slices)
+            use = self._use(full, layers, place, weights[index], slices)
             uses.append(DeviceUse(device, use))
-        host_layers = placement.layers_on(HOST)
+        host_layers = layers.get(HOST, ())
         host = _Place(HOST, host_layers, True, placement.output == HOST, copies, helps=False)
-        return Fit(full, tuple(uses), self._use(full, placement, host, weights[HOST], None))
+        return Fit(full, tuple(uses), self._use(full, layers, host, weights[HOST], None))
 
     def _copies(self, settings: LoadSettings, devices: Sequence[Device]) -> int:
         pipelined = (
@@ -199,40 +203,32 @@ class Estimator:
     def _use(
         self,
         settings: LoadSettings,
-        placement: Placement,
+        layers: Mapping[int, tuple[int, ...]],
         place: _Place,
         weights: int,
         slices: Slices | None,
     ) -> Use:
-        arch = self._arch
-        kept = arch
-        if slices is not None and place.index != HOST:
-            kept = replace(
-                arch,
-                layers=tuple(
-                    slices.layer(layer, il, place.index) for il, layer in enumerate(arch.layers)
-                ),
-            )
+        """Return what goes to one place; `layers` are those on each device."""
         n_ubatch = min(settings.n_ubatch, settings.n_batch)
         n_outputs = settings.n_draft + 1 if settings.speculation is not Speculation.NONE else 1
-        on_host = placement.layers_on(HOST)
-        compute = self._compute(settings, placement, place, n_ubatch, n_outputs)
+        on_host = layers.get(HOST, ())
+        compute = self._compute(settings, on_host, place, n_ubatch, n_outputs)
         if place.helps and on_host and n_ubatch >= OFFLOADED_BATCH:
             compute += self._weights.largest(on_host)
         if place.first:
-            compute += arch.n_vocab * n_outputs * F32  # The logits as they are handed out.
+            compute += self._arch.n_vocab * n_outputs * F32  # The logits as they are handed out.
         return Use(
             layers=len(place.layers),
             output=place.output,
             weights_mib=weights / MIB,
-            kv_mib=self._kv(kept, settings, place.layers, n_ubatch) / MIB,
+            kv_mib=self._kv(settings, place, slices, n_ubatch) / MIB,
             compute_mib=compute / MIB,
         )
 
     def _compute(
         self,
         settings: LoadSettings,
-        placement: Placement,
+        on_host: Sequence[int],
         place: _Place,
         n_ubatch: int,
         n_outputs: int,
@@ -240,14 +236,14 @@ class Estimator:
         """Return the compute buffer of one place, but for what a card needs to help the host."""
         arch, flash = self._arch, settings.flash_attn == "on"
         turned = settings.type_k in QUANTIZED and arch.layers[0].head_k % TURNED_BLOCK == 0
-        before = min(place.layers, default=0) - 1
+        before = place.layers[0] - 1 if place.layers else HOST
+        on = alike(self._kinds, place.layers)
         part = Part(
-            on=alike(self._kinds, place.layers),
-            inputs=alike(self._kinds, range(len(arch.layers)) if place.first else place.layers),
+            on=on,
+            inputs=alike(self._kinds, range(len(arch.layers))) if place.first else on,
             first=place.first,
             output=place.output,
-            after_experts=before >= 0
-            and placement.devices[before] == HOST
+            after_experts=before in on_host
             and "ffn_gate_inp.weight" in self._weights.shapes[before],
             copies=place.copies,
         )
@@ -271,29 +267,26 @@ class Estimator:
             self._computed[key] = compute_bytes(whole, part)
         return self._computed[key]
 
-    @staticmethod
     def _kv(
-        arch: Architecture, settings: LoadSettings, layers: Sequence[int], n_ubatch: int
+        self, settings: LoadSettings, place: _Place, slices: Slices | None, n_ubatch: int
     ) -> int:
+        """Return the bytes that the layers of one place keep of a conversation."""
         types = (settings.type_k, settings.type_v)
+        sliced = slices if place.index != HOST else None
+        turn = (lambda _: 0) if sliced is None else sliced.turn
         total = 0
-        for il in layers:
-            layer = arch.layers[il]
-            keys, values, state = layer_bytes(arch, layer, settings.n_ctx, n_ubatch, types)
+        for (kind, turned), count in Counter(
+            (self._kinds[il], turn(il)) for il in place.layers
+        ).items():
+            layer = self._arch.layers[self._kinds.index(kind)]
+            if sliced is not None:
+                layer = sliced.layer(layer, turned, place.index)
+            keys, values, state = layer_bytes(self._arch, layer, settings.n_ctx, n_ubatch, types)
             if values and settings.flash_attn == "off":
-                n = cells(arch, layer, settings.n_ctx, n_ubatch)
-                values = n * row_bytes(KV_TYPES[settings.type_v], widest_values(arch))
-            total += keys + values + state
+                n = cells(self._arch, layer, settings.n_ctx, n_ubatch)
+                values = n * row_bytes(KV_TYPES[settings.type_v], widest_values(self._arch))
+            total += count * (keys + values + state)
         return total
-
-
-def _kinds(arch: Architecture, shapes: Sequence[Shapes]) -> tuple[int, ...]:
-    """Return a number for each layer that those of the same sizes share."""
-    numbers: dict[object, int] = {}
-    return tuple(
-        numbers.setdefault((layer, tuple(sorted(of.items()))), len(numbers))
-        for layer, of in zip(arch.layers, shapes, strict=True)
-    )
 
 
 def shares_by_memory(devices: Sequence[Device]) -> tuple[float, ...]:

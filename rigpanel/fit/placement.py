@@ -4,7 +4,7 @@
 import bisect
 import itertools
 import struct
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rigpanel.fit.architecture import Architecture
@@ -34,9 +34,12 @@ class Placement:
 
     devices: tuple[int, ...]
 
-    def layers_on(self, device: int) -> tuple[int, ...]:
-        """Return the repeating layers on a device."""
-        return tuple(il for il, at in enumerate(self.devices[:-1]) if at == device)
+    def by_device(self) -> dict[int, tuple[int, ...]]:
+        """Return the repeating layers on each device that has some."""
+        on: dict[int, list[int]] = {}
+        for il, device in enumerate(self.devices[:-1]):
+            on.setdefault(device, []).append(il)
+        return {device: tuple(layers) for device, layers in on.items()}
 
     @property
     def output(self) -> int:
@@ -105,6 +108,14 @@ class Weights:
         self._uncut = tuple(
             _Parts(_bytes_of(listed, CARD), ()) for listed in (*self._of_layers, self._output)
         )
+        self._kinds = numbered(
+            (
+                arch.layers[il],
+                arch.n_ff[il],
+                tuple((n, t.type, t.shape, t.n_bytes) for n, t in listed),
+            )
+            for il, listed in enumerate(self._of_layers)
+        )
         self._cut: tuple[object, tuple[_Parts, ...]] = (None, ())
         """What was cut last, and by what: settings are asked for again and again."""
         self._largest = tuple(
@@ -154,7 +165,13 @@ class Weights:
         if self._cut[0] != (mode, shares):
             tensor_mode = mode is SplitMode.TENSOR
             cutter = Slices(self._header, self._arch, shares) if tensor_mode else _Rows(shares)
-            parts = [_in_parts(listed, cutter, il) for il, listed in enumerate(self._of_layers)]
+            known: dict[tuple[int, int], _Parts] = {}
+            parts = []
+            for il, listed in enumerate(self._of_layers):
+                key = (self._kinds[il], cutter.turn(il))
+                if key not in known:
+                    known[key] = _in_parts(listed, cutter, il)
+                parts.append(known[key])
             parts.append(_in_parts(self._output, cutter, None))
             self._cut = ((mode, shares), tuple(parts))
         return self._cut[1]
@@ -182,6 +199,12 @@ def _in_parts(
     return _Parts(whole, tuple(cut))
 
 
+def numbered(things: Iterable[Hashable]) -> tuple[int, ...]:
+    """Return a number for each thing that its equals share."""
+    numbers: dict[Hashable, int] = {}
+    return tuple(numbers.setdefault(thing, len(numbers)) for thing in things)
+
+
 def _reordered(tensor: TensorInfo) -> bool:
     """Whether a matrix is kept in an order that the processor multiplies faster."""
     return tensor.type in REORDERED and len(tensor.shape) > 1 and tensor.shape[1] % 8 == 0
@@ -202,6 +225,11 @@ class _Rows:
     def __init__(self, shares: Sequence[float]) -> None:
         self._shares = shares
         self.n_devices = len(shares)
+
+    @staticmethod
+    def turn(_il: int) -> int:
+        """Return 0: the devices come in one order in all layers."""
+        return 0
 
     def parts(self, tensor: TensorInfo, name: str, _il: int | None) -> list[int] | None:
         """Return the bytes of a matrix on each device; None for a tensor that is not cut."""

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Recommended settings, with the reasons in words; never any that do not fit by these figures."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rigpanel.fit.estimate import QUANTIZED, Estimator, FitError, shares_by_memory
 from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, SplitMode
-from rigpanel.fit.result import Device, Fit
+from rigpanel.fit.result import Device, Fit, Use
 from rigpanel.fit.tensor_split import UNSUPPORTED
 from rigpanel.library.gguf_header import GgufHeader
 
@@ -84,14 +85,28 @@ class _Search:
         self._estimator = estimator
 
     def run(self) -> Recommendation | None:
+        if self._is_hopeless():
+            return None
         if any(device.usable_mib > 0 for device in self._devices):
-            for cached, why in self._caches():
+            for cached, why in self._caches(self._asked):
                 if found := self._all_on_cards(cached, why):
                     return found
             found = self._fewer_layers()
             if found is not None:
                 return found
         return self._on_host()
+
+    def _is_hopeless(self) -> bool:
+        """Whether weights and cache at their smallest exceed all memory there is, wherever put."""
+        if self._host_free_mib is None:
+            return False
+        room = self._host_free_mib + sum(device.usable_mib for device in self._devices)
+        alone = replace(self._asked, n_gpu_layers=0, split_mode=SplitMode.LAYER)
+        hosts = []
+        for cached, _ in self._caches(alone):
+            with contextlib.suppress(FitError):
+                hosts.append(self._estimator.fit(cached, ()).host)
+        return all(use.weights_mib + use.kv_mib > room for use in hosts)
 
     def _fit(self, settings: LoadSettings, *, on_host: bool = True) -> Fit | None:
         """Return the fit of these settings if everything fits, else None.
@@ -105,13 +120,14 @@ class _Search:
         fit = replace(fit, host_free_mib=self._host_free_mib if on_host else None)
         return fit if fit.fits else None
 
-    def _caches(self) -> Iterator[tuple[LoadSettings, tuple[str, ...]]]:
+    @staticmethod
+    def _caches(asked: LoadSettings) -> Iterator[tuple[LoadSettings, tuple[str, ...]]]:
         """Yield the cache as asked for, then a quantized one."""
-        yield self._asked, ()
-        if {self._asked.type_k, self._asked.type_v}.isdisjoint(QUANTIZED):
+        yield asked, ()
+        if {asked.type_k, asked.type_v}.isdisjoint(QUANTIZED):
             yield (
-                replace(self._asked, type_k=SMALLER_CACHE, type_v=SMALLER_CACHE),
-                (_why_smaller_cache(self._asked.n_ctx),),
+                replace(asked, type_k=SMALLER_CACHE, type_v=SMALLER_CACHE),
+                (_why_smaller_cache(asked.n_ctx),),
             )
 
     def _all_on_cards(self, settings: LoadSettings, why: tuple[str, ...]) -> Recommendation | None:
@@ -161,7 +177,9 @@ class _Search:
         """Return a fit with layers counted out so that no card overflows while another has room."""
         total = self._n_layer + 1 if settings.n_gpu_layers < 0 else settings.n_gpu_layers
         counts = _counted(total, shares_by_memory(self._devices))
-        for _ in range(total):
+        tried: set[tuple[int, ...]] = set()
+        while tuple(counts) not in tried:
+            tried.add(tuple(counts))
             given = replace(settings, tensor_split=tuple(map(float, counts)))
             try:
                 fit = self._estimator.fit(given, self._devices)
@@ -177,15 +195,17 @@ class _Search:
             fullest, emptiest = room.index(min(room)), room.index(max(room))
             if min(room) >= 0 or max(room) <= 0 or counts[fullest] == 0:
                 return None
-            counts[fullest] -= 1
-            counts[emptiest] += 1
+            moved = _layers_in(min(-room[fullest], room[emptiest]), fit.devices[fullest].use)
+            moved = min(moved, counts[fullest])
+            counts[fullest] -= moved
+            counts[emptiest] += moved
         return None
 
     def _fewer_layers(self) -> Recommendation | None:
         """Return settings with as many layers on the cards as fit, the rest in host memory."""
         best: Fit | None = None
         why_cache: tuple[str, ...] = ()
-        for cached, _ in self._caches():
+        for cached, _ in self._caches(self._asked):
             for spread in self._spreads(cached):
                 fit = self._most_layers(spread)
                 if fit is None or (best is not None and _on_cards(fit) <= _on_cards(best)):
@@ -255,6 +275,12 @@ def _why_more_layers(count: int) -> str:
 
 def _on_cards(fit: Fit) -> int:
     return sum(use.use.layers for use in fit.devices)
+
+
+def _layers_in(mib: float, use: Use) -> int:
+    """Return how many layers of the size of those in `use` are in so much memory, at least 1."""
+    size_mib = (use.weights_mib + use.kv_mib) / max(use.layers, 1)
+    return max(int(mib / size_mib), 1) if size_mib > 0 else 1
 
 
 def _counted(total: int, shares: Sequence[float]) -> list[int]:

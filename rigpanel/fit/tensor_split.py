@@ -34,7 +34,8 @@ _ROWS = re.compile(
 """Tensors of which each device holds some rows; what is in neither is on every device whole."""
 
 
-def cut(whole: int, step: int, shares: Sequence[float], rotation: int = 0) -> list[int]:
+@lru_cache(maxsize=4096)
+def cut(whole: int, step: int, shares: tuple[float, ...], rotation: int = 0) -> tuple[int, ...]:
     """Return how much of `whole` each device gets, in multiples of `step` but for the rest.
 
     The rest falls to the last device; `rotation` shifts which one that is, so that over many
@@ -48,7 +49,7 @@ def cut(whole: int, step: int, shares: Sequence[float], rotation: int = 0) -> li
     parts = [0] * n
     for place, (low, high) in enumerate(itertools.pairwise(ends)):
         parts[(place + rotation) % n] = high - low
-    return parts
+    return tuple(parts)
 
 
 @lru_cache(maxsize=4096)
@@ -82,7 +83,7 @@ class Slices:
 
     def __init__(self, header: GgufHeader, arch: Architecture, shares: Sequence[float]) -> None:
         self._arch = arch
-        self._shares = shares
+        self._shares = tuple(shares)
         self.n_devices = len(shares)
         self._rotations = _rotations(arch, len(shares))
         self._attention_block = _block(header, "blk.0.", ("attn_output.weight", "ssm_out.weight"))
@@ -97,9 +98,9 @@ class Slices:
             faster *= 2
         return math.lcm(width, faster) // width
 
-    def _heads(self, layer: Layer, il: int) -> list[int]:
+    def _heads(self, layer: Layer, rotation: int) -> tuple[int, ...]:
         """Return how many KV heads of a layer each device gets."""
-        return cut(layer.n_head_kv, self._head_step(layer), self._shares, self._rotations[il])
+        return cut(layer.n_head_kv, self._head_step(layer), self._shares, rotation)
 
     def parts(self, tensor: TensorInfo, name: str, il: int | None) -> list[int]:
         """Return the bytes of a tensor on each device; `name` is without its layer."""
@@ -110,7 +111,7 @@ class Slices:
         lengths = self._lengths(whole, name, il)
         return [tensor.n_bytes * length // whole if whole else 0 for length in lengths]
 
-    def _lengths(self, whole: int, name: str, il: int | None) -> list[int]:
+    def _lengths(self, whole: int, name: str, il: int | None) -> Sequence[int]:
         """Return how a dimension of `whole` numbers is cut for the tensor `name`."""
         if il is None:
             return cut(whole, 1, self._shares, self._arch.n_trunk % len(self._shares))
@@ -122,18 +123,22 @@ class Slices:
             times = 2 if glued or name.startswith("ffn_gate_up") else 1
             return [times * part for part in cut(whole // times, step, self._shares, rotation)]
         if name.startswith("attn_") and layer.n_head_kv:
-            heads = self._heads(layer, il)
+            heads = self._heads(layer, rotation)
             return [whole * part // layer.n_head_kv for part in heads]
         return cut(whole, 1, self._shares, rotation)
 
     def _is_glued(self, whole: int, il: int) -> bool:
         return self._arch.n_ff[il] > 0 and whole == 2 * self._arch.n_ff[il]
 
-    def layer(self, layer: Layer, il: int, device: int) -> Layer:
+    def turn(self, il: int) -> int:
+        """Return which device comes first in a layer."""
+        return self._rotations[il]
+
+    def layer(self, layer: Layer, turn: int, device: int) -> Layer:
         """Return what a device has of a layer's cache."""
         if not layer.n_head_kv:
             share = self._shares[device] / sum(self._shares)
             return replace(layer, state=math.ceil(layer.state * share))
-        heads = self._heads(layer, il)[device]
+        heads = self._heads(layer, turn)[device]
         group = layer.n_head // layer.n_head_kv
         return replace(layer, n_head_kv=heads, n_head=heads * group)

@@ -29,8 +29,7 @@ def test_layers_fall_as_in_llama_cpp(
     output: int,
 ) -> None:
     placement = place_layers(n_layer, offloaded, shares)
-    for device in (HOST, *range(len(shares))):
-        assert len(placement.layers_on(device)) == counts.get(device, 0)
+    assert {at: len(layers) for at, layers in placement.by_device().items()} == counts
     assert placement.output == output
 
 
