@@ -16,13 +16,13 @@ from rigpanel.engine.dry_run import dry_run
 from rigpanel.engine.messages import EngineError
 from rigpanel.errors import UsageError
 from rigpanel.fit.command_line import cli_line, server_line
-from rigpanel.fit.estimate import QUANTIZED, Estimator
+from rigpanel.fit.estimate import Estimator
 from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, SplitMode
 from rigpanel.fit.measured import with_measured
 from rigpanel.fit.recommend import Recommendation, recommend
 from rigpanel.fit.result import Device, DeviceUse, Fit, Use
 from rigpanel.fit.rig_devices import asked_devices, devices_of
-from rigpanel.library.ggml_types import KV_TYPES
+from rigpanel.library.ggml_types import KV_TYPES, QUANTIZED
 from rigpanel.library.gguf_header import GgufHeader, read_header
 from rigpanel.library.words import count_words, size_words
 from rigpanel.paths import config_dir

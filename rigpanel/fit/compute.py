@@ -9,8 +9,11 @@ from rigpanel.fit.architecture import Architecture
 from rigpanel.fit.graph import Graph
 from rigpanel.fit.kv_cache import cells, padded
 from rigpanel.fit.layer_graph import F32, LayerGraph, Shapes, Step
+from rigpanel.library.ggml_types import QUANTIZED
 
 F16, I32, I64 = 2, 4, 8
+TURNED_BLOCK = 64
+"""Heads whose length is a multiple of it are turned before a quantized cache takes them."""
 ALIKE = 2
 """Layers of one kind that are followed: from the second on the pattern repeats."""
 
@@ -28,8 +31,8 @@ class Pass:
     n_ctx: int
     n_ubatch: int
     flash: bool
-    turned: bool = False
-    """Whether a quantized cache has queries, keys and values turned first."""
+    types: tuple[str, str] = ("f16", "f16")
+    """Of the keys and values in the cache."""
     n_outputs: int = 1
     """Tokens whose logits are asked for at once."""
 
@@ -93,7 +96,16 @@ def compute_bytes(whole: Pass, part: Part) -> int:
         if whole.positions and 0 in on:
             entry = graph.add(row, entry, _handed_over(graph, row, copies), inplace=True)
     masks = _inputs(whole, graph, part.inputs, copies)
-    step = Step(whole.arch, whole.name, whole.tokens, whole.flash, whole.layer_norm, whole.turned)
+    sides = _turning_sides(whole)
+    step = Step(
+        arch=whole.arch,
+        name=whole.name,
+        tokens=whole.tokens,
+        flash=whole.flash,
+        layer_norm=whole.layer_norm,
+        turned=(sides[0] > 0, sides[1] > 0),
+        type_k=whole.types[0],
+    )
     window = padded(min(padded(whole.n_ctx), whole.arch.window + whole.n_ubatch))
     layer_graph = LayerGraph(graph, step, masks, (padded(whole.n_ctx), window))
     _add_strays(whole, graph, on, copies)
@@ -109,6 +121,22 @@ def compute_bytes(whole: Pass, part: Part) -> int:
         normed = graph.add(whole.arch.n_embd * whole.n_outputs * F32, entry, inplace=True)
         graph.add(whole.arch.n_vocab * whole.n_outputs * F32, normed)
     return graph.peak()
+
+
+def _turning_sides(whole: Pass) -> tuple[int, int]:
+    """Return the sides of the matrices that turn keys and values for a quantized cache; 0 for none.
+
+    That for the keys is the largest power of 2 that goes into a head (llama-kv-cache.cpp).
+    """
+    cached = [layer for layer in whole.arch.layers if layer.cached]
+    if whole.arch.keys_only or not cached:
+        return 0, 0
+    first, sides = cached[0], [0, 0]
+    if whole.types[0] in QUANTIZED and first.head_k % TURNED_BLOCK == 0:
+        sides[0] = first.head_k & -first.head_k
+    if whole.types[1] in QUANTIZED and first.head_v % TURNED_BLOCK == 0:
+        sides[1] = TURNED_BLOCK
+    return sides[0], sides[1]
 
 
 def _handed_over(graph: Graph, row: int, copies: int) -> int:
@@ -158,6 +186,9 @@ def _inputs(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> tuple[
         for size in (whole.tokens * I64, whole.tokens * values * I64):
             for _ in range(copies):
                 graph.input(size, lasting=True)
+        for side in _turning_sides(whole):
+            for _ in range(copies if side else 0):
+                graph.input(side * side * F32, lasting=True)
         for _ in range(copies):
             masks[index] = graph.input(n * whole.tokens * mask_item, lasting=True)
     for _ in range(copies):

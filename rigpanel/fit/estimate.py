@@ -14,7 +14,7 @@ from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, Speculation, Spl
 from rigpanel.fit.placement import HOST, Weights, numbered, place_layers
 from rigpanel.fit.result import MIB, Device, DeviceUse, Fit, Use
 from rigpanel.fit.tensor_split import UNSUPPORTED, Slices
-from rigpanel.library.ggml_types import BLOCKS, KV_TYPES, row_bytes
+from rigpanel.library.ggml_types import BLOCKS, KV_TYPES, QUANTIZED, row_bytes
 from rigpanel.library.gguf_header import GgufHeader
 
 INPUT_COPIES = 4
@@ -23,9 +23,8 @@ OFFLOADED_BATCH = 32
 """From this many tokens on a card also works on layers in host memory, a matrix at a time."""
 SHARE_DIGITS = 3
 MOST_COMPUTED = 4096
-TURNED_BLOCK = 64
-"""Heads whose length is a multiple of it are turned before a quantized cache takes them."""
-QUANTIZED = {name for name in KV_TYPES if name.startswith("q")}
+LAYER_NORM = {"cohere2", "cohere2moe", "command-r", "dbrx", "mpt", "olmo"}
+"""Architectures with LayerNorm that need not have a bias for it, by which others are known."""
 
 
 class FitError(RigpanelError):
@@ -85,7 +84,7 @@ class Estimator:
         )
         self._computed: dict[tuple[object, Part], int] = {}
         """Compute buffers reckoned before: most cards of a rig have one alike."""
-        self._layer_norm = "output_norm.bias" in names
+        self._layer_norm = "output_norm.bias" in names or header.arch in LAYER_NORM
         self._positions = "position_embd.weight" in names
 
     @property
@@ -235,7 +234,6 @@ class Estimator:
     ) -> int:
         """Return the compute buffer of one place, but for what a card needs to help the host."""
         arch, flash = self._arch, settings.flash_attn == "on"
-        turned = settings.type_k in QUANTIZED and arch.layers[0].head_k % TURNED_BLOCK == 0
         before = place.layers[0] - 1 if place.layers else HOST
         on = alike(self._kinds, place.layers)
         part = Part(
@@ -247,7 +245,8 @@ class Estimator:
             and "ffn_gate_inp.weight" in self._weights.shapes[before],
             copies=place.copies,
         )
-        key = ((settings.n_ctx, n_ubatch, n_outputs, flash, turned), part)
+        types = (settings.type_k, settings.type_v)
+        key = ((settings.n_ctx, n_ubatch, n_outputs, flash, types), part)
         if key not in self._computed:
             if len(self._computed) >= MOST_COMPUTED:
                 self._computed.clear()
@@ -261,7 +260,7 @@ class Estimator:
                 n_ctx=settings.n_ctx,
                 n_ubatch=n_ubatch,
                 flash=flash,
-                turned=turned,
+                types=types,
                 n_outputs=n_outputs,
             )
             self._computed[key] = compute_bytes(whole, part)

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 
 from rigpanel.fit.architecture import Architecture, Layer
 from rigpanel.fit.graph import Graph
+from rigpanel.library.ggml_types import KV_TYPES, row_bytes
 
 F32 = 4
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of a layer's tensors by their names without `blk.N.`, the row length first."""
 UNROTATED = {"gpt2", "starcoder", "mpt", "bloom", "refact", "jais", "codeshell"}
 """Architectures that do not turn queries and keys by their positions in a step of its own."""
+ROTATED_IN_WINDOWS = {"cohere2", "cohere2moe"}
+"""Architectures that turn them so only in layers that see a window."""
 PARALLEL = {"cohere2", "cohere2moe", "command-r", "falcon", "phi2", "gptneox", "plamo", "stablelm"}
 """Architectures whose feed-forward part reads what attention reads."""
 GLUED = {"phi3", "chatglm", "glm4", "plamo2", "plamo3"}
@@ -30,8 +33,11 @@ class Step:
     flash: bool
     layer_norm: bool
     """LayerNorm, which writes to a place of its own, in place of RMSNorm."""
-    turned: bool = False
-    """Whether queries, keys and values are turned (Hadamard) to suit a quantized cache."""
+    turned: tuple[bool, bool] = (False, False)
+    """Whether queries and keys, and whether values are turned (Hadamard) to suit a quantized
+    cache."""
+    type_k: str = "f16"
+    """Of the cache's keys."""
 
 
 class LayerGraph:
@@ -160,13 +166,21 @@ class LayerGraph:
             self._graph.add(0, item)
         n_out = layer.n_head * layer.head_v
         mask = self._masks[1] if layer.windowed else self._masks[0]
+        latent = "attn_kv_a_mqa.weight" in shapes and "attn_k_b.weight" in shapes
         if self._step.flash:
-            out = self._turn(n_out, self._op(n_out, query, mask))
+            out = self._op(n_out, query, mask)
+            out = out if latent else self._turn(n_out, out, value=True)
         else:
             width = self._cells[layer.windowed] * layer.n_head
             chances = self._op(width, query)
             chances = self._op(width, chances, mask, inplace=True)
-            out = self._op(n_out, chances)
+            if latent:
+                # The values are a part of the keys, and are copied to be multiplied.
+                n = self._cells[layer.windowed] * layer.n_head_kv * layer.head_v
+                copied = self._graph.add(row_bytes(KV_TYPES[self._step.type_k], n))
+                out = self._op(n_out, chances, copied)
+            else:
+                out = self._op(n_out, chances)
             out = self._op(n_out, out)
         if "attn_v_b.weight" in shapes:
             n_out = layer.n_head * shapes["attn_v_b.weight"][1]
@@ -177,26 +191,31 @@ class LayerGraph:
     def _queries(self, shapes: Shapes, layer: Layer, source: int) -> tuple[int, tuple[int, ...]]:
         """Add queries, keys and values; returns the queries and what goes into the cache."""
         n_q = layer.n_head * layer.head_k
-        turned = self._step.name not in UNROTATED
+        turned = self._step.name not in UNROTATED and (
+            layer.windowed or self._step.name not in ROTATED_IN_WINDOWS
+        )
         if "attn_qkv.weight" in shapes:
             all_three = self._op(shapes["attn_qkv.weight"][-1], source)
-            query = self._turn(n_q, self._op(n_q, all_three) if turned else all_three)
-            value = self._turn(layer.n_v, all_three)
-            key = self._op(layer.n_k, all_three) if turned else all_three
+            # What is turned is no view: where no step before has copied it, it is copied first.
+            query = self._op(n_q, all_three) if turned or self._step.turned[0] else all_three
+            query = self._turn(n_q, query)
+            value = self._op(layer.n_v, all_three) if self._step.turned[1] else all_three
+            value = self._turn(layer.n_v, value, value=True)
+            key = self._op(layer.n_k, all_three) if turned or self._step.turned[0] else all_three
             return query, (self._turn(layer.n_k, key), value)
         query = self._op(shapes.get("attn_q.weight", (0, n_q))[-1], source)
         if turned:
             # They are looked at head by head, and such a view is never written over.
             query = self._op(n_q, query)
         query = self._turn(n_q, query)
-        value = self._turn(layer.n_v, self._op(layer.n_v, source))
+        value = self._turn(layer.n_v, self._op(layer.n_v, source), value=True)
         key = self._op(layer.n_k, source)
         key = self._op(layer.n_k, key) if turned else key
         return query, (self._turn(layer.n_k, key), value)
 
-    def _turn(self, n: int, source: int) -> int:
+    def _turn(self, n: int, source: int, *, value: bool = False) -> int:
         """Add the turning of `n` numbers of each token, where the cache has them turned."""
-        return self._op(n, source) if self._step.turned else source
+        return self._op(n, source) if self._step.turned[value] else source
 
     def _latent(self, shapes: Shapes, layer: Layer, source: int) -> tuple[int, tuple[int, ...]]:
         """Add latent attention, whose cache keeps one compressed row for all heads."""

@@ -5,10 +5,11 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rigpanel.fit.estimate import QUANTIZED, Estimator, FitError, shares_by_memory
+from rigpanel.fit.estimate import Estimator, FitError, shares_by_memory
 from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, SplitMode
 from rigpanel.fit.result import Device, Fit, Use
 from rigpanel.fit.tensor_split import UNSUPPORTED
+from rigpanel.library.ggml_types import QUANTIZED
 from rigpanel.library.gguf_header import GgufHeader
 
 SMALLER_CACHE = "q8_0"

@@ -29,6 +29,8 @@ TYPE_NAMES = {
 """Names of the tensor types of `BLOCKS`."""
 KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2}
 """KV cache types by llama.cpp's names (enum ggml_type)."""
+QUANTIZED = {name for name in KV_TYPES if name.startswith("q")}
+"""Those of them that come in blocks."""
 
 
 def row_bytes(kind: int, elements: int) -> int:
