@@ -2,7 +2,8 @@
 """Formula and dry run against what llama.cpp really allocates, for many architectures.
 
 Each model is loaded on the processor, and split by layers and by tensors over two devices that two
-other processes lend over RPC; each in several contexts, batch sizes and cache types.
+other processes lend over RPC; each in several contexts, batch sizes and cache types, and once with
+half of its layers left on the host. What the two really allocated is what they say themselves.
 
 Run: python -m tests.benchmarks.fit_table [--arch NAME…] [--quick]
 """
@@ -24,12 +25,21 @@ from rigpanel.fit.load_settings import LoadSettings, SplitMode
 from rigpanel.fit.measured import Measured
 from rigpanel.fit.result import MIB, Device, Fit, Use
 from rigpanel.library.gguf_header import read_header
-from tests.engine.lenders import lending
-from tests.fit.made_architectures import ARCHITECTURES, write
+from tests.engine.lenders import Lender, lending
+from tests.fit.made_architectures import ARCHITECTURES, Sizes, write
 
 AIM_MEDIAN_PCT, AIM_WORST_PCT, AIM_COMPUTE_PCT = 1.0, 3.0, 10.0
 SMALL_MIB = 1.0
 """A difference below this is none: logs tell hundredths, and small buffers are rounded."""
+
+
+WIDE = Sizes(n_embd=256, n_head=8, head=128, n_ff=768)
+"""Heads that together are wider than the model."""
+MODELS: dict[str, tuple[str, Sizes | None]] = {
+    **{name: (name, None) for name in ARCHITECTURES},
+    "qwen3-wide": ("qwen3", WIDE),
+    "gemma3-wide": ("gemma3", WIDE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +59,39 @@ class Row:
 
 def cases(model: Path, servers: tuple[str, ...], *, quick: bool) -> Iterator[LoadSettings]:
     """Yield the settings to load a model with."""
-    contexts = [(4096, 512, "f16")]
+    contexts = [(4096, 512, "f16", "on")]
     if not quick:
-        contexts += [(512, 128, "f16"), (4096, 512, "q8_0"), (8192, 512, "f16")]
-    for n_ctx, n_ubatch, kind in contexts:
+        contexts += [
+            (512, 128, "f16", "on"),
+            (4096, 512, "q8_0", "on"),
+            (8192, 512, "f16", "on"),
+            (4096, 16, "f16", "off"),
+            (2048, 64, "q4_0", "on"),
+        ]
+    for n_ctx, n_ubatch, kind, flash in contexts:
         common = LoadSettings(
             model=model,
             n_ctx=n_ctx,
             n_ubatch=n_ubatch,
             type_k=kind,
             type_v=kind,
-            flash_attn="on",
+            flash_attn=flash,
             use_mmap=False,
         )
         yield common
-        for mode in (SplitMode.LAYER, SplitMode.TENSOR):
-            yield _split(common, mode, servers)
+        yield _split(common, SplitMode.LAYER, servers)
+        if flash == "on":
+            yield _split(common, SplitMode.TENSOR, servers)
+    yield replace(_split(common, SplitMode.LAYER, servers), n_ctx=4096, n_gpu_layers=3)
 
 
 def _split(settings: LoadSettings, mode: SplitMode, servers: tuple[str, ...]) -> LoadSettings:
     return replace(settings, split_mode=mode, tensor_split=(1.0, 1.0), rpc_servers=servers)
 
 
-async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator) -> list[Row]:
+async def measured_rows(
+    name: str, settings: LoadSettings, estimator: Estimator, lenders: Sequence[Lender]
+) -> list[Row]:
     """Load once and compare every place."""
     lent = tuple(Device(f"RPC{i}", None, 1e6, lent=True) for i in range(len(settings.rpc_servers)))
     try:
@@ -79,8 +99,12 @@ async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator)
     except FitError:
         return []
     engine = ProcessEngine()
+    traced = [trace_length(lender) for lender in lenders]
     try:
         loaded = await engine.load(settings, lambda _fraction: None)
+        uses = list(loaded.devices)
+        if settings.rpc_servers and settings.split_mode is SplitMode.TENSOR:
+            uses = [_allocated(use, lenders, traced) for use in uses]
     except EngineError as error:
         print(f"{name}: not loaded: {error}", file=sys.stderr)
         return []
@@ -90,7 +114,7 @@ async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator)
     if settings.split_mode is not SplitMode.TENSOR or not settings.rpc_servers:
         dry = dry_run(settings)
     rows = []
-    for use in _told(loaded.devices, fit):
+    for use in uses:
         formula = _formula(fit, use.device)
         dry_use = _dry(dry, use.device)
         rows.append(
@@ -108,12 +132,23 @@ async def measured_rows(name: str, settings: LoadSettings, estimator: Estimator)
     return rows
 
 
-def _told(uses: Sequence[DeviceUse], fit: Fit) -> list[DeviceUse]:
-    """Return the places whose sizes llama.cpp tells: of parts by tensors, the largest."""
-    if fit.settings.split_mode is not SplitMode.TENSOR or not fit.devices:
-        return list(uses)
-    largest = max(fit.devices, key=lambda use: use.use.weights_mib + use.use.kv_mib)
-    return [use for use in uses if use.device in {"CPU", largest.device.name}]
+def trace_length(lender: Lender) -> int:
+    """Return how much a lender has told so far."""
+    assert lender.trace is not None
+    return len(lender.trace.read_text(errors="replace"))
+
+
+def _allocated(use: DeviceUse, lenders: Sequence[Lender], traced: Sequence[int]) -> DeviceUse:
+    """Return what a device that has a part by tensors says that it gave out.
+
+    The log tells the largest part only; of compute buffers each device has one of the same size.
+    """
+    if not use.device.startswith("RPC"):
+        return use
+    index = int(use.device.removeprefix("RPC"))
+    sizes = sorted(size / MIB for size in lenders[index].allocated(traced[index]))
+    compute = min(sizes, key=lambda size: abs(size - use.compute_mib))
+    return replace(use, weights_mib=sum(sizes) - compute, kv_mib=0.0, compute_mib=compute)
 
 
 def _formula(fit: Fit, device: str) -> Use:
@@ -135,19 +170,23 @@ def off_pct(said: float, really: float) -> float:
 def show(rows: list[Row]) -> None:
     """Print one line a place."""
     said = f"{'formula':>8} {'dry run':>8}"
+    far = f"{'off MiB':>8}"
     print(
         f"{'model':14} {'split':7} {'ctx':>5} {'ub':>4} {'KV':5} {'place':6} "
-        f"{'weights+KV':>10} {said} {'compute':>8} {said}"
+        f"{'weights+KV':>10} {said} {'compute':>8} {said} {far}"
     )
     for row in rows:
         split = row.settings.split_mode.value if row.settings.rpc_servers else "CPU"
+        if row.settings.n_gpu_layers >= 0:
+            split = f"{row.settings.n_gpu_layers} of 7"
         formula_kept = row.formula.weights_mib + row.formula.kv_mib
         print(
             f"{row.name:14} {split:7} {row.settings.n_ctx:5} {row.settings.n_ubatch:4} "
             f"{row.settings.type_k:5} {row.place:6} {row.kept_mib:10.2f} "
             f"{_pct(formula_kept, row.kept_mib)} {_pct(row.dry_kept_mib, row.kept_mib)} "
             f"{row.compute_mib:8.2f} {_pct(row.formula.compute_mib, row.compute_mib)} "
-            f"{_pct(row.dry_compute_mib, row.compute_mib)}"
+            f"{_pct(row.dry_compute_mib, row.compute_mib)} "
+            f"{row.formula.compute_mib - row.compute_mib:+8.2f}"
         )
 
 
@@ -166,7 +205,7 @@ def sum_up(rows: list[Row]) -> bool:
         if r.dry_compute_mib is not None
     ]
     names = {row.name for row in rows}
-    print(f"{len(rows)} places of {len(names)} architectures, in per cent off:")
+    print(f"{len(rows)} places of {len(names)} models, in per cent off:")
     for what, values in (
         ("formula, weights+KV", kept),
         ("formula, compute", compute),
@@ -185,12 +224,12 @@ def run(names: list[str], folder: Path, *, quick: bool) -> bool:
     """Measure every architecture, each with lenders of its own, and print the table."""
     rows: list[Row] = []
     for name in names:
-        path = write(folder / f"{name}.gguf", name)
+        path = write(folder / f"{name}.gguf", *MODELS[name])
         estimator = Estimator(read_header(path))
-        with lending(2) as lenders:
+        with lending(2, folder) as lenders:
             servers = tuple(lender.address for lender in lenders)
             for settings in cases(path, servers, quick=quick):
-                rows += asyncio.run(measured_rows(name, settings, estimator))
+                rows += asyncio.run(measured_rows(name, settings, estimator, lenders))
         path.unlink()
         print(f"{name} is measured", file=sys.stderr)
     show(rows)
@@ -200,10 +239,10 @@ def run(names: list[str], folder: Path, *, quick: bool) -> bool:
 def main() -> int:
     """Print the table; the status is 1 where an aim was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--arch", nargs="*", choices=sorted(ARCHITECTURES), default=[])
+    parser.add_argument("--arch", nargs="*", choices=sorted(MODELS), default=[])
     parser.add_argument("--quick", action="store_true", help="one context only")
     options = parser.parse_args()
-    names = options.arch or sorted(ARCHITECTURES)
+    names = options.arch or sorted(MODELS)
     with tempfile.TemporaryDirectory() as folder:
         return 0 if run(names, Path(folder), quick=options.quick) else 1
 
