@@ -2,6 +2,7 @@
 """What llama.cpp says a load would take: equal to what it takes, and to the formula's answer."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("made")
 
 
-def loaded(settings: LoadSettings) -> LoadedModel:
+def loaded(settings: LoadSettings, then: Callable[[], None] = lambda: None) -> LoadedModel:
+    """Load a model for real, look at what there is `then`, and let it go."""
+
     async def load() -> LoadedModel:
         engine = ProcessEngine()
         try:
-            return await engine.load(settings, lambda _fraction: None)
+            model = await engine.load(settings, lambda _fraction: None)
+            then()
+            return model
         finally:
             await engine.stop()
 
@@ -164,12 +169,39 @@ def test_wide_heads_and_experts_on_the_host_are_reckoned_with(folder: Path) -> N
         assert use.use.compute_mib == pytest.approx(answer.devices[0].compute / MIB, rel=0.01)
 
 
+def test_small_batches_and_turned_caches_are_reckoned_with(folder: Path) -> None:
+    wide = replace(SMALL, n_head=8, head=128)
+    odd: list[tuple[str, Sizes, dict[str, Any]]] = [
+        ("deepseek2", SMALL, {"flash_attn": "off", "n_ubatch": 1}),
+        ("deepseek2", SMALL, {"type_k": "q8_0", "type_v": "q8_0", "n_ubatch": 16}),
+        ("gemma3", wide, {"type_k": "q8_0", "type_v": "q8_0", "n_ubatch": 16}),
+        ("qwen3", wide, {"type_k": "q4_0", "n_ubatch": 1}),
+        ("gpt2", SMALL, {"type_k": "q8_0", "type_v": "q8_0"}),
+        ("cohere2", SMALL, {"type_v": "q8_0"}),
+    ]
+    asked = [
+        replace(
+            LoadSettings(
+                model=write(folder / f"{number}-{name}.gguf", name, sizes),
+                n_ctx=2048,
+                flash_attn="on",
+            ),
+            **changes,
+        )
+        for number, (name, sizes, changes) in enumerate(odd)
+    ]
+    for settings, answer in zip(asked, dry_runs(asked), strict=True):
+        assert isinstance(answer, Measured)
+        host = Estimator(read_header(settings.model)).fit(settings, ()).host
+        assert host.compute_mib == pytest.approx(answer.host.compute / MIB, rel=0.02)
+
+
 @pytest.mark.parametrize(("name", "shares"), [("gemma2", (3.0, 1.0)), ("mixtral", (1.0, 1.0))])
-def test_split_by_tensors_the_largest_part_is_as_reckoned(
-    name: str, shares: tuple[float, float], folder: Path
+def test_split_by_tensors_each_device_gives_out_what_is_reckoned(
+    name: str, shares: tuple[float, float], folder: Path, tmp_path: Path
 ) -> None:
     path = write(folder / f"{name}-tensors.gguf", name, Sizes(n_layer=4, n_ff=640, n_vocab=1200))
-    with lending(2) as lenders:
+    with lending(2, tmp_path) as lenders:
         settings = LoadSettings(
             model=path,
             n_ctx=2048,
@@ -178,9 +210,13 @@ def test_split_by_tensors_the_largest_part_is_as_reckoned(
             use_mmap=False,
             rpc_servers=tuple(lender.address for lender in lenders),
         )
-        real = {use.device: use for use in loaded(settings).devices}
+        given: list[list[int]] = []
+        told = loaded(settings, lambda: given.extend(lender.allocated() for lender in lenders))
+    real = {use.device: use for use in told.devices}
     lent = tuple(Device(place, None, 1e6, lent=True) for place in ("RPC0", "RPC1"))
     fit = Estimator(read_header(path)).fit(settings, lent)
+    for use, sizes in zip(fit.devices, given, strict=True):
+        assert use.use.total_mib == pytest.approx(sum(sizes) / MIB, abs=0.02)
     uses = {use.device.name: use.use for use in fit.devices}
     largest = max(uses, key=lambda place: uses[place].weights_mib)
     assert uses[largest].weights_mib == pytest.approx(real[largest].weights_mib, abs=0.02)
