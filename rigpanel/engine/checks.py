@@ -33,7 +33,14 @@ def check(settings: LoadSettings, header: GgufHeader, max_devices: int) -> None:
     Other files they name (LoRA adapters, draft model) are looked at too: ModelFileError.
     """
     name = header.path.name
-    _refuse((header.arch == "clip", f"{name} is a projector (mmproj), not a language model."))
+    part = settings.model.name
+    _refuse(
+        (header.arch == "clip", f"{name} is a projector (mmproj), not a language model."),
+        (
+            part in {shard.name for shard in header.shards[1:]},
+            f"{part} is a part of a model; choose its first, {name}.",
+        ),
+    )
     _refuse(*_cache(settings))
     _refuse(*_sizes(settings))
     _refuse(*_split(settings, max_devices))

@@ -177,9 +177,11 @@ def _read_shards(given: _Shard, count: int) -> list[_Shard]:
             try:
                 shard = _read_file(name, index)
             except ModelFileError as error:
+                gone = isinstance(error.__cause__, FileNotFoundError)
                 raise ModelFileError(
-                    f"{given.path.name} is one of {count} files of a model, and another is not "
-                    f"usable: {error}"
+                    f"{given.path.name} is one of {count} files of a model, and "
+                    + (f"{name.name} is missing beside it" if gone else "another is not usable")
+                    + f": {error}"
                 ) from error
         shards.append(shard)
     n_tensors = _whole(shards[0].values.get("split.tensors.count"))

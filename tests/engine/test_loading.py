@@ -51,6 +51,14 @@ def logged(model: Path, **changes: Any) -> str:
     return "\n".join(" ".join(line.split()) for line in llama_log.lines)
 
 
+def test_a_whole_model_runs_whatever_part_its_name_says_it_is(model: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        alone = tmp_path / f"alone-{number:05}-of-00002.gguf"
+        alone.symlink_to(model)
+        opened(alone).close()
+        alone.unlink()
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
