@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from rigpanel.fit.architecture import Architecture
 from rigpanel.fit.graph import Graph
 from rigpanel.fit.kv_cache import cells, padded
-from rigpanel.fit.layer_graph import F32, LayerGraph, Shapes, Step
+from rigpanel.fit.layer_graph import F32, PARALLEL, LayerGraph, Shapes, Step
 from rigpanel.library.ggml_types import QUANTIZED
 
 F16, I32, I64 = 2, 4, 8
 TURNED_BLOCK = 64
 """Heads whose length is a multiple of it are turned before a quantized cache takes them."""
 ALIKE = 2
-"""Layers of one kind that are followed: from the second on the pattern repeats."""
+"""Layers of one kind that are followed besides its last: from the second on the pattern repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Part:
     """Whether the tokens are embedded there."""
     output: bool
     """Whether the logits are made there."""
-    after_experts: bool
-    """Whether the layer before its first is one with experts, on the host."""
+    after: tuple[str, ...]
+    """Tensors of the layer before its first where that is on the host, else none."""
     copies: int
     """How many of each input are held at once, so that several devices can work in turns."""
 
@@ -68,10 +68,11 @@ def alike(kinds: Sequence[int], on: Sequence[int]) -> tuple[int, ...]:
     seen: Counter[int] = Counter()
     chosen = []
     final = len(kinds) - 1
+    last = {kinds[il]: il for il in on}
     for il in on:
         kind = kinds[il]
         seen[kind] += 1
-        if seen[kind] <= ALIKE or il == final:
+        if seen[kind] <= ALIKE or il == last[kind]:
             chosen.append(il if il in {0, final} else kinds.index(kind, 1))
     return tuple(chosen)
 
@@ -89,8 +90,8 @@ def compute_bytes(whole: Pass, part: Part) -> int:
         entry = graph.add(row, graph.input(whole.tokens * I32))
         if whole.positions:
             entry = graph.add(row, entry, graph.add(row), inplace=True)
-    elif part.after_experts:
-        entry = _from_experts(whole, graph, row)
+    elif part.after:
+        entry = _from_host(whole, graph, row, part.after)
     else:
         entry = _handed_over(graph, row, copies)
         if whole.positions and 0 in on:
@@ -145,16 +146,23 @@ def _handed_over(graph: Graph, row: int, copies: int) -> int:
     return held[0]
 
 
-def _from_experts(whole: Pass, graph: Graph, row: int) -> int:
-    """Add the end of a layer on the host: what its experts say is weighed and summed here.
+def _from_host(whole: Pass, graph: Graph, row: int, after: Sequence[str]) -> int:
+    """Add the end of a layer on the host: what its matrices say is summed here.
 
-    llama.cpp has steps without weights of their own done by the card whose steps follow.
+    llama.cpp has steps without weights of their own done by the card whose steps follow; those
+    that weigh what experts say are among them.
     """
     used = max(whole.arch.n_expert_used, 1)
-    said = graph.input(used * row)
-    joined = graph.input(row)
-    summed = graph.add(row, said, graph.input(used * whole.tokens * F32))
-    return graph.add(row, summed, joined, inplace=True)
+    if "ffn_gate_inp.weight" in after:
+        said = graph.input(used * row)
+        joined = graph.input(row)
+        summed = graph.add(row, said, graph.input(used * whole.tokens * F32))
+        return graph.add(row, summed, joined, inplace=True)
+    said, joined = graph.input(row), graph.input(row)
+    summed = graph.add(row, said, joined, inplace=True)
+    if whole.name in PARALLEL and "ffn_norm.weight" not in after:
+        summed = graph.add(row, summed, graph.input(row), inplace=True)
+    return summed
 
 
 def _add_strays(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> None:
@@ -190,7 +198,8 @@ def _inputs(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> tuple[
             for _ in range(copies if side else 0):
                 graph.input(side * side * F32, lasting=True)
         for _ in range(copies):
-            masks[index] = graph.input(n * whole.tokens * mask_item, lasting=True)
+            # Of a single copy the room is given back after the last layer that looks at it.
+            masks[index] = graph.input(n * whole.tokens * mask_item, lasting=copies > 1)
     for _ in range(copies):
         graph.input(whole.tokens * I32, lasting=True)
     return masks[0], masks[1]

@@ -241,8 +241,7 @@ class Estimator:
             inputs=alike(self._kinds, range(len(arch.layers))) if place.first else on,
             first=place.first,
             output=place.output,
-            after_experts=before in on_host
-            and "ffn_gate_inp.weight" in self._weights.shapes[before],
+            after=tuple(self._weights.shapes[before]) if before in on_host else (),
             copies=place.copies,
         )
         types = (settings.type_k, settings.type_v)

@@ -33,6 +33,8 @@ SMALL_MIB = 1.0
 """A difference below this is none: logs tell hundredths, and small buffers are rounded."""
 
 
+HALF_AT = 4096
+"""Context in which layers are left on the host too."""
 WIDE = Sizes(n_embd=256, n_head=8, head=128, n_ff=768)
 """Heads that together are wider than the model."""
 MODELS: dict[str, tuple[str, Sizes | None]] = {
@@ -79,10 +81,12 @@ def cases(model: Path, servers: tuple[str, ...], *, quick: bool) -> Iterator[Loa
             use_mmap=False,
         )
         yield common
-        yield _split(common, SplitMode.LAYER, servers)
+        by_layers = _split(common, SplitMode.LAYER, servers)
+        yield by_layers
         if flash == "on":
             yield _split(common, SplitMode.TENSOR, servers)
-    yield replace(_split(common, SplitMode.LAYER, servers), n_ctx=4096, n_gpu_layers=3)
+        if n_ctx == HALF_AT:
+            yield replace(by_layers, n_gpu_layers=3)
 
 
 def _split(settings: LoadSettings, mode: SplitMode, servers: tuple[str, ...]) -> LoadSettings:
