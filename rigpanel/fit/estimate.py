@@ -10,6 +10,7 @@ from rigpanel.errors import RigpanelError
 from rigpanel.fit.architecture import Architecture, architecture_of
 from rigpanel.fit.compute import Part, Pass, alike, compute_bytes
 from rigpanel.fit.kv_cache import F32, cells, layer_bytes, widest_values
+from rigpanel.fit.layer_graph import LAYER_NORM
 from rigpanel.fit.load_settings import PROCESSOR, LoadSettings, Speculation, SplitMode
 from rigpanel.fit.placement import HOST, Weights, numbered, place_layers
 from rigpanel.fit.result import MIB, Device, DeviceUse, Fit, Use
@@ -22,9 +23,9 @@ INPUT_COPIES = 4
 OFFLOADED_BATCH = 32
 """From this many tokens on a card also works on layers in host memory, a matrix at a time."""
 SHARE_DIGITS = 3
+"""Digits of a share by free memory."""
 MOST_COMPUTED = 4096
-LAYER_NORM = {"cohere2", "cohere2moe", "command-r", "dbrx", "mpt", "olmo"}
-"""Architectures with LayerNorm that need not have a bias for it, by which others are known."""
+"""Compute buffers remembered of one model."""
 
 
 class FitError(RigpanelError):

@@ -17,6 +17,8 @@ ROTATED_IN_WINDOWS = {"cohere2", "cohere2moe"}
 """Architectures that turn them so only in layers that see a window."""
 PARALLEL = {"cohere2", "cohere2moe", "command-r", "falcon", "phi2", "gptneox", "plamo", "stablelm"}
 """Architectures whose feed-forward part reads what attention reads."""
+LAYER_NORM = {"cohere2", "cohere2moe", "command-r", "dbrx", "mpt", "olmo"}
+"""Architectures with LayerNorm that need not have a bias for it, by which others are known."""
 GLUED = {"phi3", "chatglm", "glm4", "plamo2", "plamo3"}
 """Architectures whose gate and up are one matrix."""
 
