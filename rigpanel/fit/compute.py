@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rigpanel.fit.architecture import Architecture
 from rigpanel.fit.graph import Graph
 from rigpanel.fit.kv_cache import cells, padded
-from rigpanel.fit.layer_graph import F32, PARALLEL, LayerGraph, Shapes, Step
+from rigpanel.fit.layer_graph import F32, PARALLEL, WHOLE_TO_THE_END, LayerGraph, Shapes, Step
 from rigpanel.library.ggml_types import QUANTIZED
 
 F16, I32, I64 = 2, 4, 8
@@ -111,14 +111,17 @@ def compute_bytes(whole: Pass, part: Part) -> int:
     layer_graph = LayerGraph(graph, step, masks, (padded(whole.n_ctx), window))
     _add_strays(whole, graph, on, copies)
     final = len(whole.layers) - 1
+    late = whole.name in WHOLE_TO_THE_END
     for il in on:
         entry = layer_graph.run(
             whole.layers[il],
             whole.arch.layers[il],
             entry,
-            min(whole.n_outputs, whole.tokens) if il == final else 0,
+            min(whole.n_outputs, whole.tokens) if il == final and not late else 0,
         )
     if part.output:
+        if late:
+            entry = graph.add(whole.arch.n_embd * whole.n_outputs * F32, entry)
         normed = graph.add(whole.arch.n_embd * whole.n_outputs * F32, entry, inplace=True)
         graph.add(whole.arch.n_vocab * whole.n_outputs * F32, normed)
     return graph.peak()
@@ -182,6 +185,7 @@ def _add_strays(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> No
 def _inputs(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> tuple[int, int]:
     """Add positions, places in the cache and masks; returns the two masks."""
     layers = [whole.arch.layers[il] for il in on]
+    attending = [layer for layer in layers if layer.cached]
     mask_item = F16 if whole.flash else F32
     masks = [0, 0]
     for index, windowed in enumerate((False, True)):
@@ -199,7 +203,8 @@ def _inputs(whole: Pass, graph: Graph, on: Sequence[int], copies: int) -> tuple[
                 graph.input(side * side * F32, lasting=True)
         for _ in range(copies):
             # Of a single copy the room is given back after the last layer that looks at it.
-            masks[index] = graph.input(n * whole.tokens * mask_item, lasting=copies > 1)
+            early = copies == 1 and attending[-1].windowed != windowed
+            masks[index] = graph.input(n * whole.tokens * mask_item, lasting=not early)
     for _ in range(copies):
         graph.input(whole.tokens * I32, lasting=True)
     return masks[0], masks[1]

@@ -19,6 +19,11 @@ PARALLEL = {"cohere2", "cohere2moe", "command-r", "falcon", "phi2", "gptneox", "
 """Architectures whose feed-forward part reads what attention reads."""
 LAYER_NORM = {"cohere2", "cohere2moe", "command-r", "dbrx", "mpt", "olmo"}
 """Architectures with LayerNorm that need not have a bias for it, by which others are known."""
+WHOLE_TO_THE_END = {
+    "bailingmoe3", "cohere2moe", "gemma4", "gpt-oss", "hy_v3", "nemotron_h", "nemotron_h_moe",
+    "qwen35", "qwen35moe", "qwen3next", "step35",
+}  # fmt: skip
+"""Architectures whose last layer runs for all tokens, not only for those logits are asked for."""
 GLUED = {"phi3", "chatglm", "glm4", "plamo2", "plamo3"}
 """Architectures whose gate and up are one matrix."""
 

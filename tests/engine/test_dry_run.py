@@ -146,7 +146,13 @@ def test_wide_heads_and_experts_on_the_host_are_reckoned_with(folder: Path) -> N
     many = replace(SMALL, n_expert=16, n_used=8, n_ff_exp=128)
     models = {
         name: write(folder / f"{name}-odd.gguf", name, sizes)
-        for name, sizes in (("qwen3", wide), ("gpt2", SMALL), ("qwen3moe", many))
+        for name, sizes in (
+            ("qwen3", wide),
+            ("gpt2", SMALL),
+            ("qwen3moe", many),
+            ("gpt-oss", many),
+            ("phi3", SMALL),
+        )
     }
     with lending(1) as (lender,):
         asked = [
