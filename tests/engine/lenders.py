@@ -22,10 +22,13 @@ class Lender:
         os.sched_setaffinity(0, {min(processors)})  # One thread: two that share one would spin.
         self.trace = trace
         traced = {} if trace is None else {"GGML_RPC_DEBUG": "1"}
+        program = ["rigpanel", "lend-devices", "--bind", bind]
+        if trace is not None:
+            program = ["tests.engine.traced_lender"]
         try:
             with contextlib.ExitStack() as files:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-m", "rigpanel", "lend-devices", "--bind", bind],
+                    [sys.executable, "-m", *program],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE
                     if trace is None
