@@ -125,7 +125,7 @@ def test_a_token_that_looks_like_what_follows_the_vocabulary_is_a_token(
     imitation: str, count: int, tmp_path: Path
 ) -> None:
     tokens = [b"%d" % number for number in range(count)]
-    tokens[count // 2] = IMITATIONS[imitation]
+    tokens[count * 9 // 10] = IMITATIONS[imitation]  # Where the end is looked for.
     path = tmp_path / "m.gguf"
     with path.open("wb") as file:
         file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, 4))
