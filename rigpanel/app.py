@@ -77,7 +77,10 @@ TRAY_PATIENCE_MS = 8000
 """At a login the tray may come later than the panel that is to start in it."""
 SAMPLER_END_S = 3.0
 SAVE_END_S = 3.0
-FOR_REPLIES = ("rigpanel.ui.markdown", "pygments.lexers", "pygments.styles")
+IMPORTED_LATER = (
+    *("rigpanel.ui.markdown", "pygments.lexers", "pygments.styles"),
+    "rigpanel.ui.panes.fans.fans_pane",
+)
 STARTED_MS = 2000
 """By then the first frame has been painted."""
 
@@ -155,8 +158,8 @@ class Panel(QObject):
         self._garbage = GarbageCollector(self)
         for problem in self._storage.problems:
             self.window.chat_pane.tell(problem)
-        # What only replies need takes 0.2 s to import: not while somebody waits for the first.
-        threading.Thread(target=_import_for_replies, name="imports", daemon=True).start()
+        # What only replies and fans need takes 0.3 s to import: not while somebody waits for them.
+        threading.Thread(target=import_later, name="imports", daemon=True).start()
 
     @Slot()
     def quit(self) -> None:
@@ -217,8 +220,9 @@ class Panel(QObject):
         self.window.hide_on_close = self._tray.available and self._settings.get(KEEP_IN_TRAY)
 
 
-def _import_for_replies() -> None:
-    for module in FOR_REPLIES:
+def import_later() -> None:
+    """Import what the first frame does without."""
+    for module in IMPORTED_LATER:
         importlib.import_module(module)
 
 
@@ -364,6 +368,7 @@ def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], 
         )
         helper.start()
         window.show_pane(pane)
+        window.build_now()
         window.resize(*size)
         window.show()
         if demo:

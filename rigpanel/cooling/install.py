@@ -36,7 +36,7 @@ RIG_MODULES = (
     "vitals",
 )
 """What of `rig` the helper needs: no psutil, no numpy."""
-PANELS_OWN = {"editing", "install", "preview", "saved_curves"}
+PANELS_OWN = {"editing", "install", "preview", "recording", "saved_curves", "thermal_model"}
 """What of this room the helper does not need."""
 UNCHECKED = ("--invalidation-mode", "unchecked-hash")
 """Has Python believe the compiled files: their sources lie beside them in the same archive."""

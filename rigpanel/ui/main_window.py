@@ -135,9 +135,9 @@ class MainWindow(QMainWindow):
             self._fans_pane = fans_pane.FansPane(
                 self._watch, self._settings, self.monitor_pane.history, self._helper, self._theme
             )
-            self._put_page("fans", self._fans_pane)
             if self._tick is not None:
                 self._fans_pane.take_tick(self._tick)
+            self._put_page("fans", self._fans_pane)
         return self._fans_pane
 
     @property
@@ -147,6 +147,11 @@ class MainWindow(QMainWindow):
             self._settings_pane = SettingsPane(self._settings)
             self._put_page("settings", self._settings_pane)
         return self._settings_pane
+
+    def build_now(self) -> None:
+        """Let the page that is shown be whole at once."""
+        if self._fans_pane is not None:
+            self._fans_pane.build_now()
 
     def set_model_path(self, path: str) -> None:
         """Choose the model file of the next load."""

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Curves drawn step by step, undone and done again; previews; curves in files."""
+"""Curves drawn step by step, undone and done again; curves in files."""
 
-import math
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rigpanel.cooling.controller import DutyRange
 from rigpanel.cooling.curve import FanCurve
 from rigpanel.cooling.editing import CurveEditor
-from rigpanel.cooling.presets import BALANCED, COOL, PRESETS
-from rigpanel.cooling.preview import preview
+from rigpanel.cooling.presets import COOL, PRESETS
 from rigpanel.cooling.saved_curves import SavedCurveError, SavedCurves, export_curve, import_curve
 from tests.cooling.curves import curves
 
@@ -98,28 +95,6 @@ def test_whatever_is_done_it_stays_a_curve_and_can_all_be_undone(
     while editor.can_undo:
         editor.undo()
     assert editor.curve == curve
-
-
-def test_a_preview_says_what_a_curve_would_have_blown() -> None:
-    times = [float(second) for second in range(600)]
-    temperatures = [70.0] * 300 + [87.0] * 60 + [70.0] * 240
-    found = preview(FanCurve(POINTS), DutyRange(), times, temperatures, [55.0] * 600)
-    assert found is not None
-    assert found.span_s == pytest.approx(599)
-    assert found.hot_s == pytest.approx(60)
-    assert found.recorded_mean_pct == pytest.approx(55)
-    assert found.hot_mean_pct == pytest.approx(90)
-    assert 70 < found.mean_pct < 75
-    assert 2 <= found.changes <= 8
-
-
-def test_a_preview_passes_over_what_was_not_recorded() -> None:
-    nothing = preview(BALANCED, DutyRange(), [0.0, 1.0], [math.nan, math.nan], [30.0, 30.0])
-    assert nothing is None
-    times = [0.0, 1.0, 2.0, 5000.0, 5001.0]
-    found = preview(BALANCED, DutyRange(), times, [60.0] * 5, [math.nan] * 5)
-    assert found is not None
-    assert (found.span_s, found.recorded_mean_pct) == (13.0, None)
 
 
 def test_a_curve_is_passed_on_in_a_file(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_a_power_limit_is_set_tried_and_undone(
     link, watch = SocketLink(str(helper.socket)), WatchBridge()
     settings = SettingsStore(tmp_path / "settings.toml")
     pane = FansPane(watch, settings, RigHistory(), link, DARK)
+    pane.build_now()
     qtbot.addWidget(pane)
     cards = [
         dataclasses.replace(card, uuid=fake_nvml.uuid(place))
@@ -64,7 +65,7 @@ def test_a_power_limit_is_set_tried_and_undone(
     ]
     watch.on_tick(tick(dataclasses.replace(snapshot(2), gpus=tuple(cards))))
     link.start()
-    power = pane.parts.power
+    power = pane.parts.side.power
     qtbot.waitUntil(power.isEnabled, timeout=PATIENCE_MS)
     assert (power.watts.value(), power.watts.minimum(), power.watts.maximum()) == (350, 100, 400)
     assert not power.back.isEnabled()

@@ -1,29 +1,28 @@
 # SPDX-License-Identifier: MIT
 """The fans pane: one card's curve at a time, drawn, tried, confirmed and kept."""
 
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from rigpanel import paths
 from rigpanel.cooling.controller import DutyRange
 from rigpanel.cooling.curve import FanCurve, curve_as_json
 from rigpanel.cooling.editing import CurveEditor
 from rigpanel.cooling.fan_hold import duty_range
-from rigpanel.cooling.presets import BALANCED, for_bottom_card
-from rigpanel.cooling.saved_curves import SavedCurveError, SavedCurves, export_curve, import_curve
-from rigpanel.errors import RigpanelError
+from rigpanel.cooling.preview import Candidate
 from rigpanel.rig.readings import GpuSample, Missing
 from rigpanel.settings import HOT_C, SettingsStore
 from rigpanel.ui.bridges import WatchBridge
 from rigpanel.ui.charts.redraw import RedrawClock
 from rigpanel.ui.panes.fans.card_told import CardTold
+from rigpanel.ui.panes.fans.curve_files import CurveFiles
+from rigpanel.ui.panes.fans.drawings import Drawings, Scope
 from rigpanel.ui.panes.fans.fans_layout import FansLayout
 from rigpanel.ui.panes.fans.helper_link import HelperLink, HelperState
-from rigpanel.ui.panes.fans.preview_text import preview_text
+from rigpanel.ui.panes.fans.preview_work import PreviewWork
 from rigpanel.ui.theme import Theme
 from rigpanel.watch.history import RigHistory, mean_duty_pct
 from rigpanel.watch.tick import Tick
@@ -31,11 +30,8 @@ from rigpanel.watch.tick import Tick
 CONFIRM_S = 10.0
 PREVIEW_MS = 300
 """The preview follows once the points have lain still for so long."""
+PREVIEW_EVERY_S = 10
 SAVED_FILE = "fan_curves.json"
-BOTTOM = "Bottom card: this curve 6 °C earlier"
-
-Scope = tuple[str, int | None]
-"""A card, and one fan of it or None for all."""
 
 
 class FansPane(QFrame):
@@ -53,44 +49,78 @@ class FansPane(QFrame):
         super().__init__(parent)
         self.setObjectName("card")
         self._settings, self._history, self._link, self._theme = settings, history, link, theme
-        self._saved = SavedCurves(paths.config_dir() / SAVED_FILE)
-        self._editors: dict[Scope, CurveEditor] = {}
-        self._in_force: dict[Scope, FanCurve | None] = {}
-        self._told: dict[str, CardTold] = {}
+        self._drawings = Drawings()
         self._samples: dict[str, GpuSample] = {}
         self._ended: set[str] = set()
         """Cards whose trial was ended here."""
         self._scope: Scope | None = None
+        self._tick: Tick | None = None
+        self.built = False
         self.parts = FansLayout(self, link, theme)
+        self.files = CurveFiles(paths.config_dir() / SAVED_FILE, self)
+        self.previews = PreviewWork(history, self)
         self.clock = RedrawClock(self)
         self._preview = QTimer(self)
         self._preview.setSingleShot(True)
         self._preview.setInterval(PREVIEW_MS)
         self._preview.timeout.connect(self._show_preview)
+        self._steps = self.parts.steps()
+        self._building = QTimer(self)
+        self._building.timeout.connect(self._build)
+        self._building.start(0)
+        watch.tick_ready.connect(self.take_tick)
+
+    def build_now(self) -> None:
+        """Build what is left at once, for who cannot wait some turns of Qt's loop."""
+        while not self.built:
+            self._build()
+
+    @Slot()
+    def _build(self) -> None:
+        """Build the next part: all of them in one turn would hold the window up."""
+        step = next(self._steps, None)
+        if step is not None:
+            step()
+            return
+        self.built = True
+        self._building.stop()
+        self.clock.set_parts(self.parts.charts)
         self._connect()
         self._fill_presets()
-        link.status_ready.connect(self._take_status)
-        link.answered.connect(self._take_answer)
-        link.state_changed.connect(self._show_buttons)
-        watch.tick_ready.connect(self.take_tick)
         self._show_buttons()
+        if self._tick is not None:
+            self.take_tick(self._tick)
+        if self.isVisible():
+            self.parts.board.plot.setFocus()
 
     @property
     def editor(self) -> CurveEditor | None:
         """The curve that is drawn now."""
-        return None if self._scope is None else self._editors[self._scope]
+        return None if self._scope is None else self._drawings.editor(self._scope)
+
+    @property
+    def _told(self) -> CardTold | None:
+        """What the helper told last of the card that is shown."""
+        return None if self._scope is None else self._drawings.told.get(self._scope[0])
+
+    @property
+    def _in_force(self) -> FanCurve | None:
+        """What the helper follows where the curve that is shown would be put in force."""
+        return None if self._scope is None else self._drawings.in_force(self._scope)
 
     def set_theme(self, theme: Theme) -> None:
         """Take the colours of a theme."""
         self._theme = theme
         self.parts.set_theme(theme)
-        self._show_scope()
+        if self.built:
+            self._show_scope()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Let the keys work on the curve at once."""
         super().showEvent(event)
-        self.parts.plot.setFocus()
-        self.clock.wake()
+        if self.built:
+            self.parts.board.plot.setFocus()
+            self.clock.wake()
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Cost nothing while nobody looks."""
@@ -100,13 +130,15 @@ class FansPane(QFrame):
     @Slot(object)
     def take_tick(self, tick: Tick) -> None:
         """Show one reading of the rig."""
+        self._tick = tick
         self._samples = {sample.uuid: sample for sample in tick.snapshot.cards}
-        self.parts.cards.show_cards(tick.snapshot.cards, self._told)
+        self.parts.cards.show_cards(tick.snapshot.cards, self._drawings.told)
         chosen = self.parts.cards.chosen
+        self.parts.show_whether(any_card=chosen is not None)
+        if not self.built:
+            return
         if chosen is not None and (self._scope is None or self._scope[0] != chosen):
             self._choose(chosen, None)
-        self.parts.body.setVisible(self._scope is not None)
-        self.parts.nothing.setVisible(self._scope is None)
         if self._scope is None or not self.isVisible():
             return
         self.parts.take_tick(tick.monotonic_s, self._sample(), self._settings.get(HOT_C))
@@ -114,35 +146,27 @@ class FansPane(QFrame):
         at_c = None if sample is None else sample.temperature_c
         duty = Missing.GPU_LOST if sample is None else mean_duty_pct(sample)
         known = not isinstance(at_c, Missing) and not isinstance(duty, Missing)
-        self.parts.plot.show_now(
+        self.parts.board.plot.show_now(
             at_c if known and isinstance(at_c, float) else None,
             duty if known and isinstance(duty, float) else None,
         )
-        if not self._preview.isActive() and int(tick.monotonic_s) % 5 == 0:
+        if not self._preview.isActive() and int(tick.monotonic_s) % PREVIEW_EVERY_S == 0:
             self._preview.start()
         self.clock.wake()
 
     @Slot(object)
     def _take_status(self, status: dict[str, Any]) -> None:
-        before, cards = self._told, (CardTold.of(card) for card in status["gpus"])
-        self._told = {card.uuid: card for card in cards if card is not None}
-        lapsed = {uuid for uuid, card in self._told.items() if card.lapsed_since(before.get(uuid))}
+        cards = (CardTold.of(card) for card in status["gpus"])
+        lapsed = self._drawings.take({card.uuid: card for card in cards if card is not None})
         if lapsed - self._ended:
-            self.parts.say("The change was not confirmed in time, so it was taken back.")
+            self.parts.foot.say("The change was not confirmed in time, so it was taken back.")
         self._ended -= lapsed
-        for scope, editor in self._editors.items():
-            told = self._told.get(scope[0])
-            now = None if told is None else told.in_force(scope[1])
-            untouched = editor.curve == self._in_force[scope] or not editor.can_undo
-            if now not in {None, editor.curve, self._in_force[scope]} and untouched:
-                editor.start_over(now)
-            self._in_force[scope] = now
         self._show_scope()
 
     @Slot(str, str)
     def _take_answer(self, verb: str, problem: str) -> None:
         if verb != "status" or problem:
-            self.parts.say_problem(problem)
+            self.parts.foot.say_problem(problem)
 
     def _sample(self) -> GpuSample | None:
         return None if self._scope is None else self._samples.get(self._scope[0])
@@ -163,19 +187,12 @@ class FansPane(QFrame):
             self._choose(self._scope[0], None if place <= 0 else place - 1)
 
     def _choose(self, uuid: str, fan: int | None) -> None:
-        scope = (uuid, fan)
-        told = self._told.get(uuid)
-        if scope not in self._editors:
-            now = None if told is None else told.in_force(fan)
-            self._editors[scope] = CurveEditor(now or BALANCED)
-            self._in_force[scope] = now
         other_card = self._scope is None or self._scope[0] != uuid
-        self._scope = scope
+        self._scope = (uuid, fan)
         if other_card:
             sample = self._samples.get(uuid)
             fans = () if sample is None or isinstance(sample.fans, Missing) else sample.fans
             self.parts.show_card(self._history.card(uuid), len(fans))
-            self.clock.set_parts(self.parts.charts)
         self._show_scope()
         self._show_preview()
 
@@ -185,19 +202,20 @@ class FansPane(QFrame):
         editor = self.editor
         if editor is None or self._scope is None:
             return
-        sample, theme = self._sample(), self._theme
+        sample = self._sample()
         place = list(self._samples).index(self._scope[0]) if sample is not None else 0
-        self.parts.show_colour(theme, theme.card(place))
+        self.parts.show_colour(self._theme.card(place))
         critical_c = editor.curve.critical_c
         if sample is not None and not isinstance(sample.slowdown_c, Missing):
             critical_c = min(critical_c, sample.slowdown_c)
-        self.parts.plot.show_limits(self._settings.get(HOT_C), self._duties().low_pct, critical_c)
-        self.parts.plot.show_editor(editor)
-        self.parts.plot.show_in_force(self._in_force[self._scope])
-        self.parts.table.show_editor(editor, self.parts.plot.chosen)
-        self.parts.smoothing.show_curve(editor.curve)
-        told = self._told.get(self._scope[0])
-        self.parts.show_told(told, "this card" if sample is None else sample.label)
+        self.parts.board.plot.show_limits(
+            self._settings.get(HOT_C), self._duties().low_pct, critical_c
+        )
+        self.parts.board.plot.show_editor(editor)
+        self.parts.board.plot.show_in_force(self._in_force)
+        self.parts.side.table.show_editor(editor, self.parts.board.plot.chosen)
+        self.parts.side.smoothing.show_curve(editor.curve)
+        self.parts.show_told(self._told, "this card" if sample is None else sample.label)
         self._show_buttons()
 
     @Slot()
@@ -205,17 +223,16 @@ class FansPane(QFrame):
         editor = self.editor
         parts = self.parts
         reachable = self._link.state in {HelperState.RUNNING, HelperState.SIMULATED}
-        told = None if self._scope is None else self._told.get(self._scope[0])
+        told, now = self._told, self._in_force
         drawn = None if editor is None else editor.curve
-        now = None if self._scope is None else self._in_force[self._scope]
-        parts.undo.setEnabled(editor is not None and editor.can_undo)
-        parts.redo.setEnabled(editor is not None and editor.can_redo)
-        keeps = told is not None and told.persisted != parts.persist.isChecked()
-        parts.apply.setEnabled(reachable and drawn is not None and (drawn != now or keeps))
-        parts.auto.setEnabled(reachable and told is not None and set(told.holders) != {"auto"})
-        parts.unapplied.setVisible(drawn is not None and drawn != now)
-        parts.power.show_told(told, reachable=self._link.state is HelperState.RUNNING)
-        parts.copy_to.setEnabled(len(self._samples) > 1)
+        parts.board.undo.setEnabled(editor is not None and editor.can_undo)
+        parts.board.redo.setEnabled(editor is not None and editor.can_redo)
+        keeps = told is not None and told.persisted != parts.foot.persist.isChecked()
+        parts.foot.apply.setEnabled(reachable and drawn is not None and (drawn != now or keeps))
+        parts.foot.auto.setEnabled(reachable and told is not None and set(told.holders) != {"auto"})
+        parts.foot.unapplied.setVisible(drawn is not None and drawn != now)
+        parts.side.power.show_told(told, reachable=self._link.state is HelperState.RUNNING)
+        parts.side.copy_to.setEnabled(len(self._samples) > 1)
 
     @Slot()
     def _edited(self) -> None:
@@ -225,19 +242,22 @@ class FansPane(QFrame):
     @Slot()
     def _chosen(self) -> None:
         if self.editor is not None:
-            self.parts.table.show_editor(self.editor, self.parts.plot.chosen)
+            self.parts.side.table.show_editor(self.editor, self.parts.board.plot.chosen)
 
     @Slot()
     def _show_preview(self) -> None:
         if self.editor is not None and self._scope is not None:
-            history = self._history.card(self._scope[0])
-            text = preview_text(self.editor.curve, self._duties(), history, self._history.now_s)
-            self.parts.preview.setText(text)
+            sample = self._sample()
+            slowdown_c = Missing.GPU_LOST if sample is None else sample.slowdown_c
+            hot_c = self._settings.get(HOT_C)
+            candidate = Candidate(self.editor.curve, self._duties(), slowdown_c, hot_c)
+            uuid, fan = self._scope
+            self.previews.ask(candidate, uuid, alone=fan is not None)
 
     @Slot()
     def _smoothing_edited(self) -> None:
         if self.editor is not None:
-            self.editor.replace(self.parts.smoothing.changed(self.editor.curve))
+            self.editor.replace(self.parts.side.smoothing.changed(self.editor.curve))
             self._edited()
 
     @Slot()
@@ -252,23 +272,19 @@ class FansPane(QFrame):
             self.editor.redo()
             self._edited()
 
-    @Slot(bool)
-    def _snap(self, snap: bool) -> None:
-        for editor in self._editors.values():
-            editor.snap = snap
-
     @Slot()
     def _apply(self) -> None:
         if self.editor is not None and self._scope is not None:
             uuid, fan = self._scope
             self._ended.discard(uuid)
-            self.parts.plot.setFocus()  # the button goes grey, and Ctrl+Return is of this pane
+            # The button goes grey, and Ctrl+Return is of this pane.
+            self.parts.board.plot.setFocus()
             self._link.ask(
                 "set_curve",
                 gpu=uuid,
                 fan=fan,
                 curve=curve_as_json(self.editor.curve),
-                persist=self.parts.persist.isChecked(),
+                persist=self.parts.foot.persist.isChecked(),
                 confirm_within_s=CONFIRM_S,
             )
 
@@ -293,7 +309,7 @@ class FansPane(QFrame):
 
     @Slot()
     def _keep(self) -> None:
-        told = None if self._scope is None else self._told.get(self._scope[0])
+        told = self._told
         if told is not None and told.trial_left_s is not None:
             self._link.ask("confirm", gpu=told.uuid)
 
@@ -305,101 +321,79 @@ class FansPane(QFrame):
 
     @Slot(int)
     def _preset_chosen(self, _place: int) -> None:
-        name = self.parts.presets.currentData()
-        self.parts.presets.setCurrentIndex(0)
-        editor = self.editor
-        if editor is None or name is None:
-            return
-        self._try(lambda: editor.replace(self._preset(name, editor.curve)))
-
-    def _preset(self, name: str, drawn: FanCurve) -> FanCurve:
-        return for_bottom_card(drawn) if name == BOTTOM else self._saved.read()[name]
+        name = self.parts.side.presets.currentData()
+        self.parts.side.presets.setCurrentIndex(0)
+        if self.editor is not None and name is not None:
+            self.files.read_preset(name, self.editor.curve)
 
     @Slot()
     def _copy_to(self) -> None:
         """Put this curve on every other card's drawing; each is applied by itself."""
         if self.editor is None or self._scope is None:
             return
-        others = [uuid for uuid in self._samples if uuid != self._scope[0]]
-        for uuid in others:
-            told = self._told.get(uuid)
-            scope = (uuid, self._scope[1])
-            self._in_force.setdefault(scope, None if told is None else told.in_force(scope[1]))
-            self._editors.setdefault(scope, CurveEditor(BALANCED)).replace(self.editor.curve)
+        shown, fan = self._scope
+        others = [uuid for uuid in self._samples if uuid != shown]
+        self._drawings.draw_on([(uuid, fan) for uuid in others], self.editor.curve)
         labels = " and ".join(self._samples[uuid].label for uuid in others)
-        self.parts.say(f"Drawn on {labels} too: look there and apply it.")
+        where = labels if len(others) < 3 else f"the {len(others)} other cards"
+        self.parts.foot.say(f"Drawn on {where} too: look there and apply it.")
 
     @Slot()
     def _save(self) -> None:
-        editor = self.editor
-        name = self.parts.name.text()
-        if editor is not None and self._try(lambda: self._saved.save(name, editor.curve)):
-            self.parts.name.clear()
-            self._fill_presets()
-            self.parts.say(f"Saved as {name.strip()}; it is in the list of presets.")
+        if self.editor is not None:
+            self.files.save(self.parts.side.name.text(), self.editor.curve)
 
     @Slot()
     def _export(self) -> None:
-        editor = self.editor
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Export the curve", str(Path.home() / "fan-curve.json"), "Fan curves (*.json)"
-        )
-        if path and editor is not None:
-            self._try(lambda: export_curve(Path(path), editor.curve))
+        if self.editor is not None:
+            self.files.choose_export(self.editor.curve)
+
+    @Slot(object, str)
+    def _take_curve(self, curve: FanCurve, sentence: str) -> None:
+        """Draw what was brought in, as one step that can be undone."""
+        if self.editor is not None:
+            self.editor.replace(curve)
+            self.parts.foot.say(sentence)
+            self._edited()
 
     @Slot()
-    def _import(self) -> None:
-        editor = self.editor
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Import a curve", str(Path.home()), "Fan curves (*.json);;All files (*)"
-        )
-        if path and editor is not None:
-            self._try(lambda: editor.replace(import_curve(Path(path))))
-
-    def _try(self, work: Any) -> bool:
-        """Do something with a file or a curve; what goes wrong is said in the pane."""
-        try:
-            work()
-        except RigpanelError as error:
-            self.parts.say_problem(str(error))
-            return False
-        self.parts.say_problem("")
-        self._edited()
-        return True
-
     def _fill_presets(self) -> None:
-        try:
-            names = list(self._saved.read())
-        except SavedCurveError as error:
-            self.parts.say_problem(str(error))
-            names = ["Balanced"]
-        self.parts.fill_presets([*names, BOTTOM])
+        self.parts.side.fill_presets(self.files.names())
 
     def _connect(self) -> None:
         parts = self.parts
         parts.cards.card_chosen.connect(self._choose_card)
-        parts.fan.activated.connect(self._choose_fan)
-        parts.plot.edited.connect(self._edited)
-        parts.plot.chosen_changed.connect(self._chosen)
-        parts.table.edited.connect(self._edited)
-        parts.table.chosen.connect(parts.plot.choose)
-        parts.smoothing.edited.connect(self._smoothing_edited)
-        parts.snap.toggled.connect(self._snap)
-        parts.persist.toggled.connect(self._show_buttons)
-        parts.presets.activated.connect(self._preset_chosen)
-        parts.power.set_requested.connect(self._set_limit)
-        parts.power.reset_requested.connect(self._reset_limit)
+        parts.side.fan.activated.connect(self._choose_fan)
+        parts.board.plot.edited.connect(self._edited)
+        parts.board.plot.chosen_changed.connect(self._chosen)
+        parts.side.table.edited.connect(self._edited)
+        parts.side.table.chosen.connect(parts.board.plot.choose)
+        parts.side.smoothing.edited.connect(self._smoothing_edited)
+        parts.board.snap.toggled.connect(self._drawings.set_snap)
+        parts.foot.persist.toggled.connect(self._show_buttons)
+        parts.side.presets.activated.connect(self._preset_chosen)
+        parts.side.power.set_requested.connect(self._set_limit)
+        parts.side.power.reset_requested.connect(self._reset_limit)
         parts.trial.kept.connect(self._keep)
         parts.trial.taken_back.connect(self._take_back)
+        self.files.curve_read.connect(self._take_curve)
+        self.files.saved.connect(parts.foot.say)
+        self.files.failed.connect(parts.foot.say_problem)
+        self.files.names_changed.connect(self._fill_presets)
+        self.files.names_changed.connect(parts.side.name.clear)
+        self.previews.text_ready.connect(parts.board.preview.setText)
+        self._link.status_ready.connect(self._take_status)
+        self._link.answered.connect(self._take_answer)
+        self._link.state_changed.connect(self._show_buttons)
         for control, slot in (
-            (parts.undo, self._undo),
-            (parts.redo, self._redo),
-            (parts.apply, self._apply),
-            (parts.auto, self._automatic),
-            (parts.copy_to, self._copy_to),
-            (parts.save, self._save),
-            (parts.export, self._export),
-            (parts.import_, self._import),
+            (parts.board.undo, self._undo),
+            (parts.board.redo, self._redo),
+            (parts.foot.apply, self._apply),
+            (parts.foot.auto, self._automatic),
+            (parts.side.copy_to, self._copy_to),
+            (parts.side.save, self._save),
+            (parts.side.export, self._export),
+            (parts.side.import_, self.files.choose_import),
         ):
             control.clicked.connect(slot)
         for keys, slot in (

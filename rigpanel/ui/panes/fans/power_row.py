@@ -5,7 +5,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QWidget
 
 from rigpanel.ui.panes.fans.card_told import CardTold
-from rigpanel.ui.widgets import button, field, indented
+from rigpanel.ui.widgets import button, field, guarded, indented
 
 
 class PowerRow(QWidget):
@@ -18,7 +18,7 @@ class PowerRow(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._shown: CardTold | None = None
-        self.watts = indented(QSpinBox())
+        self.watts = guarded(indented(QSpinBox()))
         self.watts.setSuffix(" W")
         self.set = button("Set", "segment", "In force at once; without a word it goes back")
         self.back = button(

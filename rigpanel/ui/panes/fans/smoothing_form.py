@@ -14,7 +14,7 @@ from rigpanel.cooling.curve import (
     STEP_RANGE_PCT,
     FanCurve,
 )
-from rigpanel.ui.widgets import field, indented
+from rigpanel.ui.widgets import field, guarded, indented
 
 NEVER_C = AUTO_BELOW_RANGE_C[0] - 1.0
 """Stands for no hand-back in the field of its temperature."""
@@ -86,7 +86,7 @@ class SmoothingForm(QWidget):
 
 
 def _spin(reach: tuple[float, float], unit: str, tip: str) -> QDoubleSpinBox:
-    spin = indented(QDoubleSpinBox())
+    spin = guarded(indented(QDoubleSpinBox()))
     spin.setRange(*reach)
     spin.setDecimals(0)
     spin.setSuffix(unit)

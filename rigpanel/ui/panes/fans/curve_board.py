@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""The plot that a curve is drawn on, with its tools and what the curve would have done."""
+
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+
+from rigpanel.ui.panes.fans.curve_plot import CurvePlot
+from rigpanel.ui.widgets import button, column, label
+
+LEAST_PLOT_PX = 220
+PLOT_MARGIN_PX = 16
+"""What a plot leaves free at its right."""
+HINT = "Drag a point. Double-click adds one, Delete removes it, the arrow keys move it."
+HINT_FROM_PX = 560
+"""A narrower board has no line free for the hint."""
+
+
+class CurveBoard(QWidget):
+    """Everything about the curve that is drawn, not typed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.plot = CurvePlot()
+        self.plot.setMinimumHeight(LEAST_PLOT_PX)
+        self.undo = button("Undo", "segment", "Ctrl+Z")
+        self.redo = button("Redo", "segment", "Ctrl+Shift+Z")
+        self.hint = label(HINT, "muted")
+        self.snap = QCheckBox("Whole degrees")
+        self.snap.setChecked(True)
+        self.preview = label("", "muted")
+        rows = column(spacing=6)
+        self.setLayout(rows)
+        rows.addWidget(self.plot, 1)
+        tools = QHBoxLayout()
+        tools.setContentsMargins(0, 0, PLOT_MARGIN_PX, 0)
+        tools.setSpacing(6)
+        tools.addWidget(self.undo)
+        tools.addWidget(self.redo)
+        tools.addWidget(self.hint)
+        tools.addStretch(1)
+        tools.addWidget(self.snap)
+        rows.addLayout(tools)
+        rows.addWidget(self.preview)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the hint out where it would take several lines."""
+        super().resizeEvent(event)
+        self.hint.setVisible(self.width() >= HINT_FROM_PX)
