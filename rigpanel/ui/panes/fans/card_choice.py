@@ -4,15 +4,16 @@
 from collections.abc import Mapping
 
 from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
 
 from rigpanel.rig.readings import UNKNOWN_UUID, GpuSample
 from rigpanel.ui.panes.fans.card_told import CardTold
-from rigpanel.ui.widgets import button
+from rigpanel.ui.widgets import button, shrinkable
 from rigpanel.ui.words import fans, reading
 
-ROOMY_CARDS = 4
-"""So many buttons have room for all their words in the smallest window."""
+ALL_WORDS_PX, TEMPERATURE_PX = 168, 106
+"""A button with less room leaves out words: the strip above tells them too."""
 
 
 class CardChoice(QWidget):
@@ -22,7 +23,9 @@ class CardChoice(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        shrinkable(self)
         self._buttons: dict[str, QPushButton] = {}
+        self._words: dict[str, tuple[str, list[str]]] = {}
         self._group = QButtonGroup(self)
         self._group.buttonClicked.connect(self._clicked)
         self._row = QHBoxLayout(self)
@@ -51,13 +54,22 @@ class CardChoice(QWidget):
                 self._row.insertWidget(self._row.count() - 1, made)
             trial = card.uuid in told and told[card.uuid].trial_left_s is not None
             words = [reading(card.temperature_c, "{:.0f} °C"), fans(card)]
-            words += ["on trial"] if trial else []
-            if len(known) > ROOMY_CARDS:
-                words = words[-1:] if trial else words[:1]  # the strip above tells the rest
-            text = "   ".join([f"GPU {card.index}", *words])
-            if made.text() != text:
-                made.setText(text)
-                made.setToolTip(card.label)
+            self._words[card.uuid] = (f"GPU {card.index}", ["on trial"] if trial else words)
+            made.setToolTip(card.label)
+        self._write()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave words out where there is no room for them."""
+        super().resizeEvent(event)
+        self._write()
+
+    def _write(self) -> None:
+        room_px = self.width() / max(len(self._buttons), 1)
+        shown = 2 if room_px >= ALL_WORDS_PX else int(room_px >= TEMPERATURE_PX)
+        for uuid, (name, words) in self._words.items():
+            text = "   ".join([name, *words[:shown]])
+            if self._buttons[uuid].text() != text:
+                self._buttons[uuid].setText(text)
 
     @Slot(QPushButton)
     def _clicked(self, clicked: QPushButton) -> None:

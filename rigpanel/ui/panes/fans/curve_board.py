@@ -2,7 +2,7 @@
 """The plot that a curve is drawn on, with its tools and what the curve would have done."""
 
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QSizePolicy, QWidget
 
 from rigpanel.ui.panes.fans.curve_plot import CurvePlot
 from rigpanel.ui.widgets import button, column, label
@@ -11,7 +11,7 @@ LEAST_PLOT_PX = 220
 PLOT_MARGIN_PX = 16
 """What a plot leaves free at its right."""
 HINT = "Drag a point. Double-click adds one, Delete removes it, the arrow keys move it."
-HINT_FROM_PX = 560
+HINT_FROM_PX = 700
 """A narrower board has no line free for the hint."""
 
 
@@ -22,9 +22,11 @@ class CurveBoard(QWidget):
         super().__init__(parent)
         self.plot = CurvePlot()
         self.plot.setMinimumHeight(LEAST_PLOT_PX)
+        # As high as there is room for, not as pyqtgraph would like to be: that would scroll.
+        self.plot.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         self.undo = button("Undo", "segment", "Ctrl+Z")
         self.redo = button("Redo", "segment", "Ctrl+Shift+Z")
-        self.hint = label(HINT, "muted")
+        self.hint = label("", "muted")
         self.snap = QCheckBox("Whole degrees")
         self.snap.setChecked(True)
         self.preview = label("", "muted")
@@ -36,8 +38,7 @@ class CurveBoard(QWidget):
         tools.setSpacing(6)
         tools.addWidget(self.undo)
         tools.addWidget(self.redo)
-        tools.addWidget(self.hint)
-        tools.addStretch(1)
+        tools.addWidget(self.hint, 1)
         tools.addWidget(self.snap)
         rows.addLayout(tools)
         rows.addWidget(self.preview)
@@ -45,4 +46,4 @@ class CurveBoard(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the hint out where it would take several lines."""
         super().resizeEvent(event)
-        self.hint.setVisible(self.width() >= HINT_FROM_PX)
+        self.hint.setText(HINT if self.width() >= HINT_FROM_PX else "")

@@ -3,7 +3,7 @@
 
 import math
 
-from PySide6.QtCore import QItemSelectionModel, Qt, Signal, Slot
+from PySide6.QtCore import QItemSelectionModel, QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -17,6 +17,8 @@ from rigpanel.ui.charts.text import tabular
 from rigpanel.ui.widgets import named
 
 ROW_PX = 25
+LEAST_PX, MOST_PX = 112, 440
+"""Height: four rows at least, all that a curve may have at most."""
 
 
 class PointTable(QTableWidget):
@@ -32,6 +34,8 @@ class PointTable(QTableWidget):
         self._filling = False
         self.setHorizontalHeaderLabels(["°C", "%"])
         self.setAccessibleName("Points of the curve")
+        self.setMinimumHeight(LEAST_PX)
+        self.setMaximumHeight(MOST_PX)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.horizontalHeader().setHighlightSections(False)
         self.verticalHeader().setVisible(False)
@@ -44,6 +48,10 @@ class PointTable(QTableWidget):
         self.setShowGrid(False)
         self.itemChanged.connect(self._typed)
         self.currentCellChanged.connect(self._moved_to)
+
+    def sizeHint(self) -> QSize:
+        """Ask for the least: whatever room there is comes by itself."""
+        return QSize(super().sizeHint().width(), LEAST_PX)
 
     def show_editor(self, editor: CurveEditor, chosen: int) -> None:
         """Show a curve's points, one of them chosen."""

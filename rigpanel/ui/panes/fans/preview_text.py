@@ -29,9 +29,10 @@ def preview_text(candidate: Candidate, recording: Recording, *, alone: bool) -> 
 
 def estimate_in_words(candidate: Candidate, found: CurveEstimate) -> str:
     """Say what a model makes of a curve, beside what was recorded."""
+    recorded_hot = _span(found.recorded_hot_s) if found.recorded_hot_s else "never"
     text = (
         f"Estimate for the last {_span(found.span_s)} with this curve: "
-        f"{_hot(candidate, found)} (recorded: {_span(found.recorded_hot_s)}), "
+        f"{_hot(candidate, found)} (recorded: {recorded_hot}), "
         f"{found.peak_c:.0f} °C at most (recorded: {found.recorded_peak_c:.0f} °C), "
         f"{found.mean_pct:.0f} % on average (recorded: {found.recorded_mean_pct:.0f} %), "
         f"{found.changes} changes. It comes from a model of this card that misses the recorded "
@@ -58,9 +59,14 @@ def preview_in_words(candidate: Candidate, found: CurvePreview) -> str:
 
 
 def _hot(candidate: Candidate, found: CurveEstimate) -> str:
-    least, about, most = map(_span, (found.hot_between_s[0], found.hot_s, found.hot_between_s[1]))
+    least_s, most_s = found.hot_between_s
+    if not most_s:
+        return f"never above {candidate.hot_c:g} °C"
+    if not found.hot_s:
+        return f"at most {_span(most_s)} above {candidate.hot_c:g} °C"
+    least, most = _span(least_s), _span(most_s)
     between = "" if least == most else f" ({least} to {most})"
-    return f"about {about}{between} above {candidate.hot_c:g} °C"
+    return f"about {_span(found.hot_s)}{between} above {candidate.hot_c:g} °C"
 
 
 def _span(seconds: float) -> str:

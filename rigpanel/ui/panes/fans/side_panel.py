@@ -9,9 +9,6 @@ from rigpanel.ui.panes.fans.power_row import PowerRow
 from rigpanel.ui.panes.fans.smoothing_form import SmoothingForm
 from rigpanel.ui.widgets import button, column, guarded, label, rename
 
-TABLE_PX = (112, 440)
-"""Height of the points' table: four rows at least."""
-
 
 class SidePanel(QWidget):
     """Fields and buttons; what they do is the pane's."""
@@ -24,8 +21,6 @@ class SidePanel(QWidget):
         self.presets = guarded(QComboBox())
         self.presets.setAccessibleName("Presets")
         self.table = PointTable()
-        self.table.setMinimumHeight(TABLE_PX[0])
-        self.table.setMaximumHeight(TABLE_PX[1])
         self.smoothing = SmoothingForm()
         self.power = PowerRow()
         self.name = QLineEdit()
