@@ -31,6 +31,8 @@ CONFIRM_S = 10.0
 PREVIEW_MS = 300
 """The preview follows once the points have lain still for so long."""
 PREVIEW_EVERY_S = 10
+TURN_MS = 10
+"""Between two steps of building: what was built is drawn, and clicks and keys are heard."""
 SAVED_FILE = "fan_curves.json"
 
 
@@ -67,7 +69,7 @@ class FansPane(QFrame):
         self._steps = self.parts.steps()
         self._building = QTimer(self)
         self._building.timeout.connect(self._build)
-        self._building.start(0)
+        self._building.start(TURN_MS)
         watch.tick_ready.connect(self.take_tick)
 
     def build_now(self) -> None:
