@@ -87,8 +87,10 @@ def fit_model(recorded: Sequence[Stretch]) -> ThermalModel:
     run_c, slopes = _run_with_slopes(found, recorded)
     cost = _cost(found, target_c - run_c)
     for _ in range(ROUNDS):
-        normal = slopes.T @ slopes / NOISE_C**2 + np.diag(SPREAD**-2)
-        pull = slopes.T @ (target_c - run_c) / NOISE_C**2 + (BEGIN - found) / SPREAD**2
+        # einsum, not @: that would wake a thread on every core, and those wait for each other.
+        normal = np.einsum("ni,nj->ij", slopes, slopes) / NOISE_C**2 + np.diag(SPREAD**-2)
+        pull = np.einsum("ni,n->i", slopes, target_c - run_c) / NOISE_C**2
+        pull += (BEGIN - found) / SPREAD**2
         step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), pull)
         tried = np.clip(found + step, LOW, HIGH)
         tried_c = _run(tried[None], recorded)[:, 0]
@@ -136,7 +138,7 @@ def _check_enough(recorded: Sequence[Stretch]) -> None:
 
 def _cost(found: Row, missed_c: Row) -> float:
     far = (found - BEGIN) / SPREAD
-    return float(missed_c @ missed_c / NOISE_C**2 + far @ far)
+    return float(np.sum(missed_c**2) / NOISE_C**2 + np.sum(far**2))
 
 
 def _run_with_slopes(found: Row, recorded: Sequence[Stretch]) -> tuple[Row, Figures]:

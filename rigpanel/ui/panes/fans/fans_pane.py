@@ -28,7 +28,7 @@ from rigpanel.watch.history import RigHistory, mean_duty_pct
 from rigpanel.watch.tick import Tick
 
 CONFIRM_S = 10.0
-PREVIEW_MS = 300
+PREVIEW_MS = 200
 """The preview follows once the points have lain still for so long."""
 PREVIEW_EVERY_S = 10
 TURN_MS = 10
