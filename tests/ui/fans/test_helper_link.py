@@ -59,6 +59,7 @@ def test_a_power_limit_is_set_tried_and_undone(
     pane = FansPane(watch, settings, RigHistory(), link, DARK)
     pane.build_now()
     qtbot.addWidget(pane)
+    pane.show()
     cards = [
         dataclasses.replace(card, uuid=fake_nvml.uuid(place))
         for place, card in enumerate(snapshot(2).cards)

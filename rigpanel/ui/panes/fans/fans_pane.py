@@ -30,7 +30,7 @@ from rigpanel.watch.tick import Tick
 CONFIRM_S = 10.0
 PREVIEW_MS = 200
 """The preview follows once the points have lain still for so long."""
-PREVIEW_EVERY_S = 10
+PREVIEW_EVERY_S = 10.0
 TURN_MS = 10
 """Between two steps of building: what was built is drawn, and clicks and keys are heard."""
 SAVED_FILE = "fan_curves.json"
@@ -57,6 +57,7 @@ class FansPane(QFrame):
         """Cards whose trial was ended here."""
         self._scope: Scope | None = None
         self._tick: Tick | None = None
+        self._previewed_s = 0.0
         self.built = False
         self.parts = FansLayout(self, link, theme)
         self.files = CurveFiles(paths.config_dir() / SAVED_FILE, self)
@@ -121,6 +122,7 @@ class FansPane(QFrame):
         """Let the keys work on the curve at once."""
         super().showEvent(event)
         if self.built:
+            self._show_scope()
             self.parts.board.plot.setFocus()
             self.clock.wake()
 
@@ -152,7 +154,7 @@ class FansPane(QFrame):
             at_c if known and isinstance(at_c, float) else None,
             duty if known and isinstance(duty, float) else None,
         )
-        if not self._preview.isActive() and int(tick.monotonic_s) % PREVIEW_EVERY_S == 0:
+        if tick.monotonic_s - self._previewed_s >= PREVIEW_EVERY_S and not self._preview.isActive():
             self._preview.start()
         self.clock.wake()
 
@@ -163,7 +165,8 @@ class FansPane(QFrame):
         if lapsed - self._ended:
             self.parts.foot.say("The change was not confirmed in time, so it was taken back.")
         self._ended -= lapsed
-        self._show_scope()
+        if self.isVisible():
+            self._show_scope()
 
     @Slot(str, str)
     def _take_answer(self, verb: str, problem: str) -> None:
@@ -254,6 +257,7 @@ class FansPane(QFrame):
             hot_c = self._settings.get(HOT_C)
             candidate = Candidate(self.editor.curve, self._duties(), slowdown_c, hot_c)
             uuid, fan = self._scope
+            self._previewed_s = self._history.now_s
             self.previews.ask(candidate, uuid, alone=fan is not None)
 
     @Slot()
