@@ -50,6 +50,7 @@ def test_it_is_found_asked_and_its_end_noticed(
     link.stop()
 
 
+@pytest.mark.qt_log_ignore("propagateSizeHints")
 def test_a_power_limit_is_set_tried_and_undone(
     qtbot: QtBot, fake_nvml: FakeRig, tmp_path: Path
 ) -> None:

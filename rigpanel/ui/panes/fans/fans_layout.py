@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from rigpanel.rig.readings import GpuSample
 from rigpanel.ui.charts.chart import Chart
 from rigpanel.ui.panes.fans.card_choice import CardChoice
 from rigpanel.ui.panes.fans.card_told import CardTold
@@ -98,10 +97,6 @@ class FansLayout(QObject):
         self.board.plot.forget_trail()
         self.board.preview.clear()
         self.side.fill_fans(fans)
-
-    def take_tick(self, now_s: float, sample: GpuSample | None, hot_c: float) -> None:
-        """Let the charts move on to now."""
-        self.past.take_tick(now_s, sample, hot_c)
 
     def show_told(self, told: CardTold | None, card: str) -> None:
         """Say who holds the card's fans, and what is on trial."""

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 
 from rigpanel import paths
 from rigpanel.cooling.controller import DutyRange
-from rigpanel.cooling.curve import FanCurve, curve_as_json
+from rigpanel.cooling.curve import FanCurve
 from rigpanel.cooling.editing import CurveEditor
 from rigpanel.cooling.fan_hold import duty_range
 from rigpanel.cooling.preview import Candidate
@@ -22,12 +22,12 @@ from rigpanel.ui.panes.fans.curve_files import CurveFiles
 from rigpanel.ui.panes.fans.drawings import Drawings, Scope
 from rigpanel.ui.panes.fans.fans_layout import FansLayout
 from rigpanel.ui.panes.fans.helper_link import HelperLink, HelperState
+from rigpanel.ui.panes.fans.orders import Orders
 from rigpanel.ui.panes.fans.preview_work import PreviewWork
 from rigpanel.ui.theme import Theme
 from rigpanel.watch.history import RigHistory, mean_duty_pct
 from rigpanel.watch.tick import Tick
 
-CONFIRM_S = 10.0
 PREVIEW_MS = 200
 """The preview follows once the points have lain still for so long."""
 PREVIEW_EVERY_S = 10.0
@@ -53,8 +53,7 @@ class FansPane(QFrame):
         self._settings, self._history, self._link, self._theme = settings, history, link, theme
         self._drawings = Drawings()
         self._samples: dict[str, GpuSample] = {}
-        self._ended: set[str] = set()
-        """Cards whose trial was ended here."""
+        self._orders = Orders(link)
         self._scope: Scope | None = None
         self._tick: Tick | None = None
         self._previewed_s = 0.0
@@ -145,15 +144,14 @@ class FansPane(QFrame):
             self._choose(chosen, None)
         if self._scope is None or not self.isVisible():
             return
-        self.parts.take_tick(tick.monotonic_s, self._sample(), self._settings.get(HOT_C))
         sample = self._sample()
-        at_c = None if sample is None else sample.temperature_c
-        duty = Missing.GPU_LOST if sample is None else mean_duty_pct(sample)
-        known = not isinstance(at_c, Missing) and not isinstance(duty, Missing)
-        self.parts.board.plot.show_now(
-            at_c if known and isinstance(at_c, float) else None,
-            duty if known and isinstance(duty, float) else None,
-        )
+        self.parts.past.take_tick(tick.monotonic_s, sample, self._settings.get(HOT_C))
+        at_c = Missing.GPU_LOST if sample is None else sample.temperature_c
+        duty_pct = Missing.GPU_LOST if sample is None else mean_duty_pct(sample)
+        if isinstance(at_c, Missing) or isinstance(duty_pct, Missing):
+            self.parts.board.plot.show_now(None, None)
+        else:
+            self.parts.board.plot.show_now(at_c, duty_pct)
         if tick.monotonic_s - self._previewed_s >= PREVIEW_EVERY_S and not self._preview.isActive():
             self._preview.start()
         self.clock.wake()
@@ -162,9 +160,8 @@ class FansPane(QFrame):
     def _take_status(self, status: dict[str, Any]) -> None:
         cards = (CardTold.of(card) for card in status["gpus"])
         lapsed = self._drawings.take({card.uuid: card for card in cards if card is not None})
-        if lapsed - self._ended:
+        if self._orders.ran_out(lapsed):
             self.parts.foot.say("The change was not confirmed in time, so it was taken back.")
-        self._ended -= lapsed
         if self.isVisible():
             self._show_scope()
 
@@ -281,49 +278,34 @@ class FansPane(QFrame):
     @Slot()
     def _apply(self) -> None:
         if self.editor is not None and self._scope is not None:
-            uuid, fan = self._scope
-            self._ended.discard(uuid)
             # The button goes grey, and Ctrl+Return is of this pane.
             self.parts.board.plot.setFocus()
-            self._link.ask(
-                "set_curve",
-                gpu=uuid,
-                fan=fan,
-                curve=curve_as_json(self.editor.curve),
-                persist=self.parts.foot.persist.isChecked(),
-                confirm_within_s=CONFIRM_S,
-            )
+            persist = self.parts.foot.persist.isChecked()
+            self._orders.apply(self._scope, self.editor.curve, persist=persist)
 
     @Slot()
     def _automatic(self) -> None:
         if self._scope is not None:
-            self._ended.add(self._scope[0])
-            self._link.ask("auto", gpu=self._scope[0])
+            self._orders.automatic(self._scope[0])
 
     @Slot(float)
     def _set_limit(self, watts: float) -> None:
         if self._scope is not None:
-            self._ended.discard(self._scope[0])
-            ask = self._link.ask
-            ask("set_power_limit", gpu=self._scope[0], limit_w=watts, confirm_within_s=CONFIRM_S)
+            self._orders.set_limit(self._scope[0], watts)
 
     @Slot()
     def _reset_limit(self) -> None:
         if self._scope is not None:
-            self._ended.add(self._scope[0])
-            self._link.ask("reset_power_limits", gpu=self._scope[0])
+            self._orders.reset_limit(self._scope[0])
 
     @Slot()
     def _keep(self) -> None:
-        told = self._told
-        if told is not None and told.trial_left_s is not None:
-            self._link.ask("confirm", gpu=told.uuid)
+        self._orders.keep(self._told)
 
     @Slot()
     def _take_back(self) -> None:
         if self._scope is not None:
-            self._ended.add(self._scope[0])
-            self._link.ask("revert", gpu=self._scope[0])
+            self._orders.take_back(self._scope[0])
 
     @Slot(int)
     def _preset_chosen(self, _place: int) -> None:
