@@ -18,9 +18,9 @@ HINT_FROM_PX = 700
 class CurveBoard(QWidget):
     """Everything about the curve that is drawn, not typed."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, plot: CurvePlot, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.plot = CurvePlot()
+        self.plot = plot
         self.plot.setMinimumHeight(LEAST_PLOT_PX)
         # As high as there is room for, not as pyqtgraph would like to be: that would scroll.
         self.plot.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from rigpanel.ui.charts.chart import Chart
+from rigpanel.ui.charts.chart import Chart, Plot
 from rigpanel.ui.panes.fans.card_choice import CardChoice
 from rigpanel.ui.panes.fans.card_told import CardTold
 from rigpanel.ui.panes.fans.curve_board import CurveBoard
+from rigpanel.ui.panes.fans.curve_plot import CurvePlot, make_plot
 from rigpanel.ui.panes.fans.foot import Foot
 from rigpanel.ui.panes.fans.helper_bar import HelperBar
 from rigpanel.ui.panes.fans.helper_link import HelperLink
@@ -32,7 +33,7 @@ class FansLayout(QObject):
 
     board: CurveBoard
     side: SidePanel
-    past: PastCharts
+    _plot: Plot
 
     def __init__(self, pane: QWidget, link: HelperLink, theme: Theme) -> None:
         super().__init__(pane)
@@ -51,6 +52,8 @@ class FansLayout(QObject):
         self._sides.setContentsMargins(0, 0, 0, 0)
         self._sides.setSpacing(16)
         self._sides.addLayout(self._left, 1)
+        self.past = PastCharts()
+        self._left.addWidget(self.past)
         self._beside = QWidget()
         self._right = QVBoxLayout(self._beside)
         self._right.setContentsMargins(0, 0, 0, 0)
@@ -73,7 +76,8 @@ class FansLayout(QObject):
 
     def steps(self) -> Iterator[Callable[[], None]]:
         """Build the rest: each step, and its first drawing, is a turn of Qt's loop."""
-        return iter((self._add_board, self._add_side, self._add_temperature, self._add_duty))
+        making = (self._make_plot, self._add_board, self._add_side)
+        return iter((*making, self._add_temperature, self._add_duty))
 
     @property
     def charts(self) -> list[Chart]:
@@ -122,19 +126,21 @@ class FansLayout(QObject):
         self._beside.setMinimumWidth(SIDE_PX if roomy else 0)
         self._beside.setMaximumWidth(SIDE_PX if roomy else WIDEST_PX)
 
+    def _make_plot(self) -> None:
+        self._plot = make_plot()
+
     def _add_board(self) -> None:
-        self.board = CurveBoard()
+        self.board = CurveBoard(CurvePlot(self._plot))
+        self._coloured = (self._theme.name, self._theme.card(0))
         self.board.plot.set_theme(self._theme, self._theme.card(0))
-        self._left.addWidget(self.board, 1)
+        self._left.insertWidget(0, self.board, 1)
 
     def _add_side(self) -> None:
         self.side = SidePanel()
         self._right.addWidget(self.side)
 
     def _add_temperature(self) -> None:
-        self.past = PastCharts()
         self.past.make_temperature(self._theme)
-        self._left.addWidget(self.past)
 
     def _add_duty(self) -> None:
         self.past.make_duty(self._theme)

@@ -8,13 +8,14 @@ from rigpanel.ui.charts.time_charts import HistorySource, TemperatureChart
 from rigpanel.ui.charts.time_window import SPANS_S, TimeWindow
 from rigpanel.ui.panes.fans.duty_chart import DutyChart
 from rigpanel.ui.theme import Theme
+from rigpanel.ui.widgets import column
 from rigpanel.watch.history import CardHistory
 
 HEIGHT_PX = 150
 
 
 class PastCharts(QWidget):
-    """Two charts on one time axis; each is made by itself, as that takes a while."""
+    """Two charts on one time axis; each is made by itself in its place, as that takes a while."""
 
     temperature: TemperatureChart
     duty: DutyChart
@@ -24,21 +25,24 @@ class PastCharts(QWidget):
         self._window = TimeWindow(self)
         self._window.set_span(SPANS_S[1])
         self._source = HistorySource(CardHistory(1), parent=self)
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
         self.setFixedHeight(HEIGHT_PX)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        self._places = (column(), column())
+        for place in self._places:
+            row.addLayout(place, 1)
 
     def make_temperature(self, theme: Theme) -> None:
         """Make the first chart."""
         self.temperature = TemperatureChart(self._source, self._window, theme)
         self.temperature.set_theme(theme, theme.card(0))
-        self._row.addWidget(self.temperature, 1)
+        self._places[0].addWidget(self.temperature)
 
     def make_duty(self, theme: Theme) -> None:
         """Make the second chart."""
         self.duty = DutyChart(self._source, self._window, theme)
         self.duty.set_theme(theme, theme.card(0))
-        self._row.addWidget(self.duty, 1)
+        self._places[1].addWidget(self.duty)
 
     def set_theme(self, theme: Theme, colour: str) -> None:
         """Draw in the card's colour."""
