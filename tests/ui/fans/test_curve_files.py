@@ -4,11 +4,14 @@
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from rigpanel.cooling.presets import BALANCED, COOL, PRESETS, for_bottom_card
+from rigpanel.cooling.saved_curves import export_curve
 from rigpanel.ui.panes.fans.curve_files import BOTTOM, CurveFiles
+
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")
 
 
 class Heard:
@@ -55,3 +58,26 @@ def test_a_broken_file_leaves_what_came_with_rigpanel(heard: Heard, tmp_path: Pa
 def test_a_preset_that_went_meanwhile_is_told(heard: Heard) -> None:
     heard.files.read_preset("Attic", BALANCED)
     assert heard.wrong == ["Attic is no longer among the saved presets."]
+
+
+def test_a_curve_in_a_file_is_brought_in_and_a_bad_one_told(heard: Heard, tmp_path: Path) -> None:
+    export_curve(tmp_path / "good.json", COOL)
+    (tmp_path / "bad.json").write_text('{"kind": "rigpanel fan curve", "points": [[60, 90]]}')
+    for name in ("bad.json", "good.json"):
+        heard.files.choose_import()
+        dialog = heard.window.findChildren(QFileDialog)[-1]
+        dialog.fileSelected.emit(str(tmp_path / name))
+        dialog.close()
+    assert heard.curves == [COOL]
+    assert len(heard.wrong) == 1
+    assert "bad.json: A curve needs 2 to 16 points" in heard.wrong[0]
+
+
+def test_a_file_that_cannot_be_written_is_told(heard: Heard, tmp_path: Path) -> None:
+    heard.files.choose_export(COOL)
+    dialog = heard.window.findChildren(QFileDialog)[-1]
+    (tmp_path / "file").touch()
+    dialog.fileSelected.emit(str(tmp_path / "file" / "curve.json"))
+    dialog.close()
+    assert heard.said == []
+    assert "curve.json cannot be written" in heard.wrong[0]
