@@ -43,6 +43,7 @@ class FansLayout(QObject):
         self.cards = CardChoice()
         self.helper = HelperBar(link)
         self.foot = Foot()
+        self.foot.setEnabled(False)  # until all is built
         self.nothing = label("No card whose fans could be set has been found.", "empty")
         self.nothing.setWordWrap(False)
         self.nothing.hide()

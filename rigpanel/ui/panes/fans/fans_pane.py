@@ -89,6 +89,7 @@ class FansPane(QFrame):
         self.clock.set_parts(self.parts.charts)
         self._connect()
         self._fill_presets()
+        self.parts.foot.setEnabled(True)
         self._show_buttons()
         if self._tick is not None:
             self.take_tick(self._tick)
