@@ -138,6 +138,11 @@ class RigHistory:
         """When the newest tick was read, by `time.monotonic`; 0 before the first."""
         return 0.0 if self._before is None else self._before.monotonic_s
 
+    @property
+    def uuids(self) -> tuple[str, ...]:
+        """The cards known, in the order in which they appeared."""
+        return tuple(self._cards)
+
     def card(self, uuid: str) -> CardHistory:
         """Return the ring of a card, a new one for a card not seen before."""
         return self._cards.setdefault(uuid, CardHistory(self._capacity))
