@@ -47,7 +47,9 @@ class Transcript(QAbstractScrollArea):
         self._keys: list[int] = []
         self._place: dict[int, int] = {}
         self._heights: dict[int, int] = {}
-        self._guesses: dict[int, int] = {}
+        """Of those that were laid out at this width."""
+        self._rows: list[int] | None = None
+        """What each takes with the gap below it, known or guessed; None is not reckoned yet."""
         self._tops: list[int] = [0]
         self._width = 0
         self._views: dict[int, MessageView] = {}
@@ -104,7 +106,7 @@ class Transcript(QAbstractScrollArea):
         for key in [key for key in self._views if key not in staying]:
             self._drop(key)
         self._heights = {k: h for k, h in self._heights.items() if k in staying}
-        self._guesses = {k: h for k, h in self._guesses.items() if k in staying}
+        self._rows = None
         self._keys = list(keys)
         self._place = {key: place for place, key in enumerate(self._keys)}
         self._pinned = self.last
@@ -115,13 +117,15 @@ class Transcript(QAbstractScrollArea):
         """Let go of every message."""
         for key in list(self._views):
             self._drop(key)
-        self._heights, self._guesses = {}, {}
+        self._heights, self._rows = {}, None
         self._keys, self._place = [], {}
 
     def add(self, key: int) -> None:
         """Add a message at the end and go there."""
         self._place[key] = len(self._keys)
         self._keys.append(key)
+        if self._rows is not None:
+            self._rows.append(self._row(key))
         self._pinned = key
         self._follow(at_end=True)
         self._arrange()
@@ -180,7 +184,7 @@ class Transcript(QAbstractScrollArea):
         super().resizeEvent(event)
         if self._column_width() != self._width:
             self._width = self._column_width()
-            self._heights, self._guesses = {}, {}
+            self._heights, self._rows = {}, None
         self._arrange()
 
     def viewportEvent(self, event: QEvent) -> bool:
@@ -216,17 +220,18 @@ class Transcript(QAbstractScrollArea):
         self._anchor = (place, top - self._tops[place])
 
     def _measure_all(self) -> None:
-        heights = (
-            self._heights[key] if key in self._heights else self._guessed(key) for key in self._keys
-        )
-        self._tops = [
-            GAP_PX + top for top in itertools.accumulate((h + GAP_PX for h in heights), initial=0)
-        ]
+        if self._rows is None:
+            self._rows = [self._row(key) for key in self._keys]
+        self._tops = list(itertools.accumulate(self._rows, initial=GAP_PX))
 
-    def _guessed(self, key: int) -> int:
-        if key not in self._guesses:
-            self._guesses[key] = self._guess(key, self._width)
-        return self._guesses[key]
+    def _row(self, key: int) -> int:
+        height = self._heights.get(key)
+        return GAP_PX + (self._guess(key, self._width) if height is None else height)
+
+    def _measure(self, key: int, view: "MessageView") -> None:
+        height = self._heights[key] = view.height_at(self._width)
+        if self._rows is not None:
+            self._rows[self._place[key]] = GAP_PX + height
 
     @Slot()
     def _arrange(self, *, settle_end: bool = True) -> None:
@@ -273,7 +278,7 @@ class Transcript(QAbstractScrollArea):
                     made += 1
                 view = self._made(key)
                 if key not in self._heights:
-                    self._heights[key] = view.height_at(self._width)
+                    self._measure(key, view)
         if missing:
             self._soon.start()
         return top, low, high
