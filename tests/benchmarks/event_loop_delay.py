@@ -19,6 +19,7 @@ import qasync
 from PySide6.QtCore import QElapsedTimer, QObject, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
+from rigpanel.app import import_later
 from rigpanel.engine.messages import EngineState
 from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.fit.load_settings import LoadSettings
@@ -179,6 +180,7 @@ async def run(home: Path, model: Path, seconds: float, threads: int | None) -> i
     delays: dict[str, list[float]] = {}
     bench = Bench(home, SimulatedRig(), 1.0)
     await asyncio.sleep(2.0)  # first frames, first readings
+    await asyncio.to_thread(import_later)  # as the panel does then
     delays["idle"] = await bench.measure(asyncio.sleep(seconds))
     delays["loading"] = await bench.measure(bench.load(settings, seconds))
     delays["streaming"] = await bench.measure(bench.stream(seconds))
