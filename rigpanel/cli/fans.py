@@ -4,8 +4,11 @@
 import argparse
 import json
 import math
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rigpanel.cli.helper_cards import add_socket, card_meant, connect
@@ -27,6 +30,8 @@ from rigpanel.cooling.status import bare_cards
 from rigpanel.errors import RigpanelError, UsageError
 from rigpanel.rig.readings import Missing
 
+SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where sudo looks for a command: not in the virtual environment that this may run in."""
 CARD_KEYS = ("uuid", "index", "temperature_c", "fans", "failsafe")
 HEADINGS = ("GPU", "Fan", "Temp", "Duty", "Target", "RPM", "Range", "Held by", "Curve")
 
@@ -107,9 +112,17 @@ def _auto(options: argparse.Namespace) -> int:
             _say_done(options, client, done[0].upper() + done[1:])
     except (NotRunningError, NoAnswerError) as error:
         raise RigpanelError(
-            f"{error} `sudo rigpanel-fand --restore-auto` hands every fan back without it."
+            f"{error} `sudo {_fand()} --restore-auto` hands every fan back without it."
         ) from error
     return 0
+
+
+def _fand() -> str:
+    """Return the helper's command as sudo finds it: by its path where it is not installed."""
+    beside = Path(sys.executable).with_name("rigpanel-fand")
+    if shutil.which("rigpanel-fand", path=SUDO_PATH) is None and beside.exists():
+        return shlex.quote(str(beside))
+    return "rigpanel-fand"
 
 
 def _say_done(options: argparse.Namespace, client: HelperClient, sentence: str) -> None:

@@ -38,7 +38,12 @@ def run(options: argparse.Namespace) -> int:
         return _session(options)
     if options.root is not None:
         places = Places(options.root)
-        install.remove(places) if options.remove else install.install(places)
+        if options.remove:
+            install.remove(places)
+            print(f"The fan helper's files under {options.root} are removed.")
+        else:
+            install.install(places)
+            print(f"The fan helper's files are under {options.root}; nothing was started.")
         return 0
     if os.geteuid() != 0:
         return _again_as_root(options)

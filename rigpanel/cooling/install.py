@@ -58,6 +58,11 @@ class Places:
         return self.root / "usr/local/lib/rigpanel"
 
     @property
+    def command(self) -> Path:
+        """`rigpanel-fand`, where sudo looks for commands."""
+        return self.root / "usr/local/sbin/rigpanel-fand"
+
+    @property
     def units(self) -> Path:
         """Folder of systemd's units."""
         return self.root / "etc/systemd/system"
@@ -128,6 +133,8 @@ def install(places: Places) -> None:
     try:
         build_archive(places.library / ARCHIVE, python)
         _put(places.library / RESTORE, Path(restore.__file__).read_text(encoding="utf-8"))
+        archive = f"/{(places.library / ARCHIVE).relative_to(places.root)}"
+        _put(places.command, f'#!/bin/sh\nexec {python} -IS {archive} "$@"\n', 0o755)
         for unit in UNITS:
             text = _shipped(unit).read_text(encoding="utf-8")
             _put(places.units / unit, text.replace(UNIT_PYTHON, python))
@@ -163,7 +170,7 @@ def put_cards_back(places: Places, socket: str | None = None) -> bool:
 
 def remove(places: Places) -> None:
     """Remove what `install` wrote, and what the helper kept."""
-    for file in (*(places.units / unit for unit in UNITS), places.policy):
+    for file in (*(places.units / unit for unit in UNITS), places.policy, places.command):
         file.unlink(missing_ok=True)
     for folder in (places.library, places.state):
         shutil.rmtree(folder, ignore_errors=True)
@@ -202,10 +209,10 @@ def _shipped(name: str) -> Path:
     return installed if installed.exists() else package.parent / "packaging" / FILES / name
 
 
-def _put(path: Path, text: str) -> None:
+def _put(path: Path, text: str, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
+    path.chmod(mode)
 
 
 def _only_roots(file: Path) -> bool:

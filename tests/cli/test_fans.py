@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rigpanel.cli import main
+from rigpanel.cli import fans, main
 from tests.cooling.helper_process import (
     CURVE,
     TOP,
@@ -176,7 +177,13 @@ def test_setting_without_a_helper_says_how_to_get_one(rigpanel: Rigpanel) -> Non
     ):
         done = rigpanel(*arguments)
         assert (done.returncode, "rigpanel setup-helper" in done.stderr) == (1, True)
-    assert "--restore-auto" in rigpanel("fans", "auto").stderr
+
+
+def test_the_way_back_without_a_helper_is_a_command_that_is_there(rigpanel: Rigpanel) -> None:
+    told = in_one_line(rigpanel("fans", "auto"))
+    command = told.split("`sudo ")[1].removesuffix("\n").split(" --restore-auto`")[0]
+    # By its path, as sudo does not look into the environment this runs in.
+    assert os.access(shutil.which(command, path=fans.SUDO_PATH) or "", os.X_OK)
 
 
 def test_without_a_driver_it_says_so(rigpanel: Rigpanel, fake_nvml: FakeRig) -> None:
@@ -232,7 +239,7 @@ def test_a_helper_of_another_version_is_told_and_the_fans_are_read_all_the_same(
     unasked(told, "read_failed")
     (tmp_path / "fand.sock").unlink()
     with somebody_else(tmp_path / "fand.sock", refusal):
-        assert "sudo rigpanel-fand --restore-auto" in in_one_line(rigpanel("fans", "auto"))
+        assert "rigpanel-fand --restore-auto` hands" in in_one_line(rigpanel("fans", "auto"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

@@ -80,6 +80,24 @@ def test_the_units_start_what_was_installed(installed: Places) -> None:
         assert line in unit.splitlines()
 
 
+def test_the_command_named_in_every_sentence_is_where_sudo_looks(installed: Places) -> None:
+    command = installed.root / "usr/local/sbin/rigpanel-fand"
+    assert os.access(command, os.X_OK)
+    archive = installed.library / install.ARCHIVE
+    text = command.read_text()
+    assert f" /{archive.relative_to(installed.root)} " in text
+    command.write_text(text.replace("/usr/local/lib/rigpanel", str(installed.library)))
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "--restore-auto" in done.stdout) == (0, True)
+
+
+def test_files_that_are_only_written_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["setup-helper", "--root", str(tmp_path)]) == 0
+    assert str(tmp_path) in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_systemd_finds_no_fault_with_the_units(installed: Places) -> None:
     units = [str(installed.units / unit) for unit in install.UNITS]
