@@ -23,6 +23,8 @@ from rigpanel.library.words import size_words
 MIB = 1024 * 1024
 PIECE = 4 * MIB
 SEARCH_LIMIT = 20
+ANSWER_S = 20.0
+"""Patience with a server that is asked what it has; without it a dead network is waited for."""
 SPARE_MIB = 256
 """Kept free on the disk."""
 
@@ -137,19 +139,26 @@ class Hub:
 
     def search(self, text: str) -> tuple[str, ...]:
         """Return the names of repositories with GGUF files that match, the most used first."""
-        found = self._asked(
-            lambda: list(
-                self._api.list_models(
-                    search=text, filter="gguf", sort="downloads", limit=SEARCH_LIMIT
-                )
-            ),
-            text,
+        found = self._asked(lambda: self._first_page(text), text)
+        return tuple(str(model["id"]) for model in found)
+
+    def _first_page(self, text: str) -> Any:
+        """Ask once: huggingface_hub's own listing asks six times, for half a minute."""
+        utils = self._hub.utils
+        answer = utils.get_session().get(
+            f"{self._api.endpoint}/api/models",
+            params={"search": text, "filter": "gguf", "sort": "downloads", "limit": SEARCH_LIMIT},
+            headers=utils.build_hf_headers(token=self._token),
+            timeout=ANSWER_S,
         )
-        return tuple(model.id for model in found)
+        utils.hf_raise_for_status(answer)
+        return answer.json()
 
     def models(self, repo: str) -> tuple[RemoteModel, ...]:
         """Return the models of a repository, smallest first."""
-        info = self._asked(lambda: self._api.model_info(repo, files_metadata=True), repo)
+        info = self._asked(
+            lambda: self._api.model_info(repo, files_metadata=True, timeout=ANSWER_S), repo
+        )
         files = sorted(
             (
                 RemoteFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "")
@@ -216,7 +225,12 @@ class Hub:
 
         if _size(part) > file.size:
             part.unlink()
-        self._asked(fetch, f"{model.repo}: {file.path}")
+        self._asked(
+            fetch,
+            f"{model.repo}: {file.path}",
+            failed="fetched from",
+            advice="What has come stays; try again.",
+        )
         _check(part, file, cancelled)
         part.replace(path)
 
@@ -245,7 +259,13 @@ class Hub:
                 f"{self._folder}, and {size_words(free_mib)} are free. Make room there."
             )
 
-    def _asked(self, ask: Callable[[], Any], what: str) -> Any:
+    def _asked(
+        self,
+        ask: Callable[[], Any],
+        what: str,
+        failed: str = "looked up at",
+        advice: str = "Check the network and try again.",
+    ) -> Any:
         """Return what the server answers; its errors as sentences."""
         errors = self._hub.errors
         try:
@@ -266,7 +286,7 @@ class Hub:
             raise DownloadError(f"{what}: is no name of a repository (OWNER/NAME).") from error
         except (OSError, errors.HTTPError) as error:
             raise DownloadError(
-                f"{what}: could not be fetched ({_short(error)}). What has come stays; try again."
+                f"{what}: could not be {failed} {self.server} ({_short(error)}). {advice}"
             ) from error
         except (RuntimeError, ValueError) as error:
             raise DownloadError(f"{what}: {_short(error)}.") from error

@@ -26,6 +26,8 @@ class HubServer:
     """Told in the listing in place of the real size."""
     claimed_sha256: str | None = None
     gated: bool = False
+    broken: bool = False
+    """Whether it has nothing to say but that it is broken."""
     opens_to: str | None = None
     """The one token that opens its repository."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -91,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         shown = self.headers.get("Authorization")
         if self.hub.opens_to is not None and shown != f"Bearer {self.hub.opens_to}":
             self._send(401, b"", {"X-Error-Code": "RepoNotFound"}, body=body)
+        elif self.hub.broken:
+            self._send(503, b"", {}, body=body)
         elif self.hub.gated:
             self._send(403, b"", {"X-Error-Code": "GatedRepo"}, body=body)
         elif path == "/api/models":

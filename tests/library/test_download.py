@@ -165,5 +165,14 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(
 
 
 def test_no_server_at_all_gets_a_sentence(folder: Path) -> None:
-    with pytest.raises(DownloadError, match="could not be fetched"):
-        Hub(folder, "http://127.0.0.1:9").models(REPO)
+    hub = Hub(folder, "http://127.0.0.1:9")
+    for ask in (hub.models, hub.search):
+        with pytest.raises(DownloadError, match=r"looked up at 127.0.0.1:9 .* Check the network"):
+            ask(REPO)
+
+
+def test_a_search_that_fails_is_told_at_once(server: HubServer, folder: Path) -> None:
+    server.broken = True
+    with pytest.raises(DownloadError, match="could not be looked up"):
+        Hub(folder, server.endpoint).search("model")
+    assert len(server.requests) == 1
