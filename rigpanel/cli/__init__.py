@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from rigpanel.cli.terminal import harmless
 from rigpanel.errors import RigpanelError, UsageError
@@ -29,6 +29,15 @@ COMMANDS = {
 """Subcommand to the line that describes it; its module has add_arguments and run."""
 INTERRUPTED = 130
 """Exit status after Ctrl+C, as shells have it (128 + SIGINT)."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells bad usage in one line: `chat` alone has forty options, and none is the mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where every option is named, and exit."""
+        line = harmless(" ".join(message.split("\n")))
+        self.exit(2, f"{self.prog}: {line} (see `{self.prog} --help`)\n")
 
 
 def _module(name: str) -> Any:
@@ -74,7 +83,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         words[:2] = [words[1], "--demo"]  # which rig, said before what to do with it
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "panel")
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rigpanel", description="Load, chat with and watch a model on a rig of NVIDIA cards."
     )
     parser.add_argument("--version", action="store_true", help="say which version this is")

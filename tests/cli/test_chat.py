@@ -112,6 +112,13 @@ def test_the_cards_energy_is_measured_by_their_counters(model: Path, fake_nvml: 
     assert said["missing"] == {}
 
 
+def test_a_wrong_option_is_told_in_one_line_and_where_all_are_named(model: Path) -> None:
+    done = chat(model, "-p", "hello", "--temp", "warm")
+    (line,) = done.stderr.splitlines()
+    assert "--temp: 'warm'" in line
+    assert "`rigpanel chat --help`" in line
+
+
 def test_plain_text_goes_to_stdout_and_figures_to_stderr(model: Path) -> None:
     done = chat(model, "-p", "hello", "-n", 8, "--ignore-eos")
     assert done.stdout.strip()
