@@ -92,7 +92,7 @@ def _add_vocabulary(writer: Any, n_vocab: int) -> None:
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{value:02X}>" for value in range(256)]
     types = [2, control, control] + [byte] * 256
     pieces = ["▁" + word for word in _STEMS] + list("▁abcdefghijklmnopqrstuvwxyz.,!?")
-    pieces += [f"▁{a}{b}" for a in _STEMS for b in _STEMS if a != b]
+    pieces += [f"▁{a}▁{b}" for a in _STEMS for b in _STEMS if a != b]
     for piece in dict.fromkeys(pieces):
         if len(tokens) >= n_vocab:
             break
