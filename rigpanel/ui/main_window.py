@@ -283,6 +283,7 @@ class MainWindow(QMainWindow):
     def _add_shortcuts(self) -> None:
         for keys, slot in (
             ("Ctrl+O", self.load_pane.choose_file),
+            ("Ctrl+M", self._show_models),
             ("Ctrl+N", self._new_chat),
             ("Ctrl+L", self._write),
             ("Ctrl+Shift+C", self.chat_pane.copy_last_reply),
@@ -294,6 +295,14 @@ class MainWindow(QMainWindow):
     @Slot()
     def _show_settings(self) -> None:
         self.show_pane("settings")
+
+    @Slot()
+    def _show_models(self) -> None:
+        if not self.load_pane.isVisible():
+            self.show_pane("rig")
+            if not self.loader_shown:
+                self.toggle_loader()
+        self.load_pane.open_library()
 
     @Slot()
     def _write(self) -> None:

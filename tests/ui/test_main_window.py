@@ -29,12 +29,13 @@ from rigpanel.settings import (
 )
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.main_window import MainWindow
+from rigpanel.ui.panes.load.outside import Outside
 from rigpanel.ui.rail import PAGES
 from rigpanel.ui.theme import LIGHT
 from rigpanel.ui.theme_apply import apply_theme
 from rigpanel.ui.window_layout import WindowLayout, read_layout
 from rigpanel.watch.alerts import Alert, AlertKind
-from tests.ui.window_fixtures import ScriptedEngine, snapshot, tick, words_in
+from tests.ui.window_fixtures import ScriptedEngine, play, snapshot, tick, until, words_in
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support")
 
@@ -58,9 +59,9 @@ class Desk:
         self.watch = WatchBridge()
         self.window = self.open()
 
-    def open(self) -> MainWindow:
+    def open(self, outside: Outside | None = None) -> MainWindow:
         self.bridge = EngineBridge(self.engine)
-        window = MainWindow(self.settings, self.watch, self.bridge)
+        window = MainWindow(self.settings, self.watch, self.bridge, outside=outside)
         self._windows.append(window)
         window.resize(1400, 850)
         window.show()
@@ -261,6 +262,27 @@ def test_the_rail_and_its_keys_lead_to_the_pages(desk: Desk) -> None:
     assert window.chat_pane.composer.hasFocus()
     QTest.keyClick(window, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
     assert not window.load_pane.isVisible()
+
+
+def test_the_models_here_are_a_key_away_wherever_one_writes(
+    desk: Desk, qapp: QApplication
+) -> None:
+    async def scenario() -> None:
+        window = desk.open(Outside(places=lambda _settings: ()))
+        desk.window.hide()
+        window.activateWindow()
+        await until(window.isActiveWindow, "the keys go to it")
+        window.chat_pane.focus_composer()
+        press = Qt.KeyboardModifier.ControlModifier
+        QTest.keyClick(window.chat_pane.composer, Qt.Key.Key_B, press)
+        assert not window.load_pane.isVisible()
+        QTest.keyClick(window.chat_pane.composer, Qt.Key.Key_M, press)
+        page = window.load_pane.pages.library
+        assert page is not None
+        assert page.isVisible()
+        await until(lambda: "Looking" not in page.says.text(), "it has looked")
+
+    play(qapp, scenario())
 
 
 def test_it_tells_of_its_first_frame_once(desk: Desk, qtbot: QtBot) -> None:

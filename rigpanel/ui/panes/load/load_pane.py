@@ -175,10 +175,6 @@ class LoadPane(QWidget):
         keys = QShortcut(QKeySequence("Ctrl+Return"), self)
         keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         keys.activated.connect(self.load)
-        if self._outside.places is not None:
-            listed = QShortcut(QKeySequence("Ctrl+M"), self)
-            listed.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            listed.activated.connect(self.open_library)
         self.setMinimumWidth(288)
 
     def _connect(self, watch: WatchBridge) -> None:
