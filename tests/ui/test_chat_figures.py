@@ -21,6 +21,12 @@ from tests.ui.window_fixtures import STATS, snapshot, tick, until
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", r"raise\(\)")
 
 
+def test_a_rate_of_a_token_or_two_is_not_told() -> None:
+    cached = dataclasses.replace(STATS, n_cached=STATS.n_prompt - 1, pp_tps=4.0)
+    assert "read at" not in stats_line(cached, 8192)
+    assert "read at 812 tokens/s" in stats_line(STATS, 8192)
+
+
 def test_the_context_is_shown_warms_and_tells_what_was_left_out(
     chat: Chat, qapp: QApplication
 ) -> None:

@@ -264,9 +264,7 @@ def test_the_rail_and_its_keys_lead_to_the_pages(desk: Desk) -> None:
     assert not window.load_pane.isVisible()
 
 
-def test_the_models_here_are_a_key_away_wherever_one_writes(
-    desk: Desk, qapp: QApplication
-) -> None:
+def test_the_models_here_are_a_key_away_wherever_one_writes(desk: Desk, qapp: QApplication) -> None:
     async def scenario() -> None:
         window = desk.open(Outside(places=lambda _settings: ()))
         desk.window.hide()

@@ -8,6 +8,8 @@ from rigpanel.ui import words
 from rigpanel.ui.panes.chat.talk import Said
 
 NOT_READ = "No energy: the cards were not read while it came."
+LEAST_READ = 8
+"""Prompt tokens from which on their rate says something: one alone is a call, not a reading."""
 
 
 def author(said: Said) -> str:
@@ -61,7 +63,7 @@ def stats_line(stats: ReplyStats, n_ctx: int | None) -> str:
         parts.append(f"first token after {stats.ttft_s:.2f} s")
     cached = f" ({stats.n_cached} cached)" if stats.n_cached else ""
     parts.append(f"prompt {counted_tokens(stats.n_prompt)}{cached}")
-    if stats.pp_tps is not None:
+    if stats.pp_tps is not None and stats.n_prompt - stats.n_cached >= LEAST_READ:
         parts.append(f"read at {stats.pp_tps:.0f} tokens/s")
     if stats.n_drafted:
         parts.append(f"{stats.n_accepted} of {stats.n_drafted} guesses taken")
