@@ -58,6 +58,7 @@ from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.panes.fans.helper_link import HelperLink, SimulatedLink, SocketLink
 from rigpanel.ui.panes.load.outside import Outside
+from rigpanel.ui.simulated_work import SimulatedWork
 from rigpanel.ui.theme_apply import apply_theme, lay_ground
 from rigpanel.ui.tray import Tray
 from rigpanel.watch.alerts import AlertBook, Thresholds
@@ -107,6 +108,8 @@ class Panel(QObject):
         self._engine = EngineBridge(_make_engine(settings), self)
         source = open_source(demo=demo, slow_period_s=SLOW_PERIOD_S)
         self._helper = _helper_of(source, self._watch)
+        if isinstance(source, SimulatedRig):
+            SimulatedWork(source, self._engine, self)
         self._sampler = Sampler(
             source,
             AlertBook(_thresholds(settings)),

@@ -6,8 +6,6 @@ from collections.abc import Collection, Sequence
 from rigpanel.fit.result import Device
 from rigpanel.rig.readings import GpuProcess, GpuSample, Missing, RigSnapshot
 
-SIMULATED_ENGINE = "simulated engine"
-
 
 def devices_of(
     snapshot: RigSnapshot, margin_mib: float = 0.0, own_pids: Collection[int] = ()
@@ -26,7 +24,7 @@ def asked_devices(vram_mib: Sequence[float]) -> tuple[Device, ...]:
 
 def _device(gpu: GpuSample, margin_mib: float, own_pids: Collection[int]) -> Device:
     processes = () if isinstance(gpu.processes, Missing) else gpu.processes
-    own = [p for p in processes if p.pid in own_pids or p.name == SIMULATED_ENGINE]
+    own = [p for p in processes if p.pid in own_pids]
     free_mib: float | None = None
     if not isinstance(gpu.memory_used_mib, Missing) and not isinstance(
         gpu.memory_total_mib, Missing

@@ -28,7 +28,10 @@ NEIGHBOUR_K_PER_W = (0.010, 0.024)
 AUTO_CURVE = ((35.0, 30.0), (50.0, 38.0), (65.0, 55.0), (75.0, 72.0), (84.0, 100.0))
 MIN_DUTY_PCT, MAX_DUTY_PCT, FULL_RPM = 30.0, 100.0, 3000
 STEP_S = 0.25
-MODEL_MIB = 20300.0
+DESKTOP_MIB = 280.0
+"""Used by no process that the driver names."""
+STORY = (4242, "simulated load", 300.0)
+"""Process whose work the story is: its id, its name, and the memory it holds on each card."""
 STORY_S = 90.0
 
 UUIDS = ("GPU-5100a7ed-0000-4000-8000-000000003090", "GPU-5100a7ed-0001-4000-8000-000000003090")
@@ -88,11 +91,21 @@ class SimulatedRig:
         self._now = self._started
         self._cards = [_Card(36.0), _Card(38.5)]
         self._load: tuple[float, ...] | None = None
+        self._held = STORY
         self._host = host or HostReader()
 
     def set_load(self, loads: Sequence[float] | None) -> None:
         """Load each card to a fraction from 0 to 1 of its power; None returns to the story."""
         self._load = None if loads is None else tuple(min(max(x, 0.0), 1.0) for x in loads)
+
+    def hold(self, pid: int, name: str, held_mib: float) -> None:
+        """Have a process hold so much of each card's memory in place of the story's."""
+        self._held = (pid, name, held_mib)
+
+    def play_story(self) -> None:
+        """Have the story's process on the cards again, and its load."""
+        self._held = STORY
+        self._load = None
 
     def heat(self, card: int, watts: float) -> None:
         """Add heat that no load explains to one card, as a failing cooler would."""
@@ -143,6 +156,7 @@ class SimulatedRig:
 
     def _sample(self, index: int) -> GpuSample:
         card = self._cards[index]
+        pid, process, held_mib = self._held
         busy = card.load > 0.1
         traffic = 2400.0 * card.load if busy else 0.3
         fans = tuple(
@@ -170,7 +184,7 @@ class SimulatedRig:
             power_limit_max_w=400.0,
             energy_j=round(card.energy_j, 3),
             utilization_pct=float(round(min(100.0, card.load * 103.0))),
-            memory_used_mib=MODEL_MIB,
+            memory_used_mib=DESKTOP_MIB + held_mib,
             memory_total_mib=24576.0,
             clock_sm_mhz=1695 if busy else 210,
             clock_mem_mhz=9751 if busy else 405,
@@ -178,5 +192,5 @@ class SimulatedRig:
             fans=fans,
             pcie=PcieSample(4 if busy else 1, 16, 4, 16, traffic, traffic * 1.1),
             nvlink=NvlinkSample(4, 4, "3.1", (UUIDS[1 - index],)),
-            processes=(GpuProcess(4242, "simulated engine", MODEL_MIB - 300.0),),
+            processes=(GpuProcess(pid, process, held_mib),),
         )
