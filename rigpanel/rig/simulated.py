@@ -18,6 +18,7 @@ from rigpanel.rig.readings import (
 )
 
 IDLE_W, LIMIT_W = 26.0, 350.0
+LEAST_LIMIT_W, MOST_LIMIT_W = 100.0, 400.0
 ROOM_C = 24.0
 HEAT_CAPACITY_J_PER_K = 420.0
 """Die, cooler and backplate together: such a card takes one to two minutes to settle."""
@@ -47,6 +48,7 @@ class _Card:
     load: float = 0.0
     extra_w: float = 0.0
     manual_pct: float | None = None
+    limit_w: float = LIMIT_W
 
 
 def _story(at_s: float) -> tuple[float, float]:
@@ -72,10 +74,10 @@ def _auto_duty(temperature_c: float) -> float:
     return points[-1][1]
 
 
-def _held_back_by(load: float) -> tuple[str, ...]:
-    if load > 0.95:
+def _held_back_by(card: _Card) -> tuple[str, ...]:
+    if card.load > 0.95 or card.power_w > card.limit_w - 1.0:
         return ("sw_power_cap",)
-    return () if load > 0.1 else ("gpu_idle",)
+    return () if card.load > 0.1 else ("gpu_idle",)
 
 
 class SimulatedRig:
@@ -116,6 +118,10 @@ class SimulatedRig:
         held = None if duty_pct is None else min(max(duty_pct, MIN_DUTY_PCT), MAX_DUTY_PCT)
         self._cards[card].manual_pct = held
 
+    def set_power_limit(self, card: int, watts: float) -> None:
+        """Limit one card's power, within what it takes."""
+        self._cards[card].limit_w = min(max(watts, LEAST_LIMIT_W), MOST_LIMIT_W)
+
     def read(self) -> RigSnapshot:
         """Move the model on to the clock's time and read it."""
         self._advance_to(self._clock())
@@ -143,7 +149,7 @@ class SimulatedRig:
 
     @staticmethod
     def _step(card: _Card, inlet_c: float, step_s: float) -> None:
-        target_w = IDLE_W + card.load * (LIMIT_W - IDLE_W)
+        target_w = min(IDLE_W + card.load * (LIMIT_W - IDLE_W), card.limit_w)
         card.power_w += (target_w - card.power_w) * min(1.0, step_s / 0.8)
         wanted_pct = card.manual_pct
         if wanted_pct is None:
@@ -179,16 +185,16 @@ class SimulatedRig:
             slowdown_c=95.0,
             shutdown_c=98.0,
             power_draw_w=round(card.power_w, 1),
-            power_limit_w=LIMIT_W,
-            power_limit_min_w=100.0,
-            power_limit_max_w=400.0,
+            power_limit_w=card.limit_w,
+            power_limit_min_w=LEAST_LIMIT_W,
+            power_limit_max_w=MOST_LIMIT_W,
             energy_j=round(card.energy_j, 3),
             utilization_pct=float(round(min(100.0, card.load * 103.0))),
             memory_used_mib=DESKTOP_MIB + held_mib,
             memory_total_mib=24576.0,
             clock_sm_mhz=1695 if busy else 210,
             clock_mem_mhz=9751 if busy else 405,
-            throttle_reasons=_held_back_by(card.load),
+            throttle_reasons=_held_back_by(card),
             fans=fans,
             pcie=PcieSample(4 if busy else 1, 16, 4, 16, traffic, traffic * 1.1),
             nvlink=NvlinkSample(4, 4, "3.1", (UUIDS[1 - index],)),

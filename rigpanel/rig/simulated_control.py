@@ -25,6 +25,7 @@ class SimulatedControl:
         self._rig = rig or SimulatedRig()
         self._cards = cards or (lambda: self._rig.read().cards)
         self._told_pct: dict[str, float] = {}
+        self._limits_w: dict[str, float] = {}
         self._uuids: list[str] = []
 
     def read(self) -> tuple[CardVitals, ...]:
@@ -55,9 +56,13 @@ class SimulatedControl:
         self._rig.set_duty(self._uuids.index(uuid), None)
         return None
 
-    def set_power_limit(self, uuid: str, watts: float) -> Missing | None:  # noqa: ARG002
-        """Refuse: the simulated cards have one limit."""
-        return Missing.NOT_SUPPORTED
+    def set_power_limit(self, uuid: str, watts: float) -> Missing | None:
+        """Set a card's power limit."""
+        if uuid not in self._uuids:
+            return Missing.GPU_LOST
+        self._rig.set_power_limit(self._uuids.index(uuid), watts)
+        self._limits_w[uuid] = watts
+        return None
 
     def _vitals(self, card: GpuSample) -> CardVitals:
         fans = () if isinstance(card.fans, Missing) else card.fans
@@ -69,7 +74,8 @@ class SimulatedControl:
             temperature_c=card.temperature_c,
             slowdown_c=card.slowdown_c,
             power_draw_w=card.power_draw_w,
-            power_limit_w=card.power_limit_w,
+            # What was set just now, though `cards` may have read the rig before it.
+            power_limit_w=self._limits_w.get(card.uuid, card.power_limit_w),
             power_limit_min_w=card.power_limit_min_w,
             power_limit_max_w=card.power_limit_max_w,
             power_limit_default_w=LIMIT_W,

@@ -304,6 +304,23 @@ def test_the_simulated_cards_are_the_rigs(shown: Shown) -> None:
     assert shown.parts.cards.chosen == UUIDS[0]
 
 
+def test_a_power_limit_is_tried_and_runs_out(shown: Shown) -> None:
+    power = shown.parts.side.power
+    shown.rig.set_load((1.0, 1.0))
+    shown.ticks(5)
+    assert power.watts.value() == 350
+    power.watts.setValue(250)
+    power.set.click()
+    shown.ticks(5)
+    card = shown.rig.read().cards[0]
+    assert card.power_limit_w == 250
+    assert card.power_draw_w == pytest.approx(250, abs=1)
+    assert shown.parts.trial.isVisible()
+    shown.ticks(12)
+    assert shown.rig.read().cards[0].power_limit_w == 350
+    assert "taken back" in words_in(shown.parts.foot)
+
+
 def test_a_preview_says_what_is_reckoned_and_why_it_may_not_be(shown: Shown, qtbot: QtBot) -> None:
     preview = shown.parts.board.preview
     qtbot.waitUntil(lambda: "Temperatures are not reckoned anew: that takes 5" in preview.text())

@@ -234,7 +234,7 @@ class FansPane(QFrame):
         parts.foot.apply.setEnabled(reachable and drawn is not None and (drawn != now or keeps))
         parts.foot.auto.setEnabled(reachable and told is not None and set(told.holders) != {"auto"})
         parts.foot.unapplied.setVisible(drawn is not None and drawn != now)
-        parts.side.power.show_told(told, reachable=self._link.state is HelperState.RUNNING)
+        parts.side.power.show_told(told, reachable=reachable)
         parts.side.copy_to.setEnabled(len(self._samples) > 1)
 
     @Slot()
