@@ -79,7 +79,8 @@ TRAY_PATIENCE_MS = 8000
 SAMPLER_END_S = 3.0
 SAVE_END_S = 3.0
 IMPORTED_LATER = (
-    *("rigpanel.ui.markdown", "pygments.lexers", "pygments.styles"),
+    *("rigpanel.ui.panes.chat.message_view", "pygments.lexers.python"),
+    *("pygments.styles.gh_dark", "pygments.styles.default"),
     "rigpanel.ui.panes.fans.fans_pane",
 )
 STARTED_MS = 2000

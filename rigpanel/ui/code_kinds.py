@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pygments.lexers import get_lexer_by_name
+from pygments.lexers import find_lexer_class_by_name
 from pygments.util import ClassNotFound
 
 if TYPE_CHECKING:
@@ -65,7 +65,14 @@ _lines_of = functools.lru_cache(maxsize=4)(_Lines)
 
 
 def _lexer(language: str) -> "Lexer | None":
+    made = _lexer_class(language)
+    return None if made is None else made(stripnl=False, ensurenl=False)
+
+
+@functools.lru_cache(maxsize=64)
+def _lexer_class(language: str) -> "type[Lexer] | None":
+    """Return the lexer of a language; for a name not known every installed package is searched."""
     try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False) if language else None
+        return find_lexer_class_by_name(language) if language else None
     except ClassNotFound:
         return None
