@@ -99,6 +99,7 @@ def test_progress_then_what_it_took_then_unload(
         pane.foot.load_button.click()
         await until(pane.foot.progress.isVisible, "progress was shown")
         assert pane.foot.cancel_button.isVisible()
+        pane.load()  # Ctrl+Return once more
         loader.engine.progress.put_nowait(0.43)
         await until(lambda: pane.foot.progress.value() == 430, "progress moved")
         loader.engine.progress.put_nowait(1.0)
@@ -108,6 +109,8 @@ def test_progress_then_what_it_took_then_unload(
         assert "KV cache 1312" in pane.loaded.sentences()
         assert "loaded in 14.2 s" in pane.loaded.sentences()
         assert not pane.foot.progress.isVisible()
+        assert len(loader.engine.loads) == 1
+        assert not pane.problem.isVisible()
         pane.foot.unload_button.click()
         await until(lambda: not pane.loaded.isVisible(), "it was unloaded")
         assert loader.engine.unloads == 1

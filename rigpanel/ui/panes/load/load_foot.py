@@ -56,7 +56,7 @@ class LoadFoot(QWidget):
         """Offer what can be done: `allowed` is whether there is a model that may be loaded."""
         loading = state is EngineState.LOADING
         loaded = state in {EngineState.READY, EngineState.GENERATING}
-        self.load_button.setEnabled(allowed and state is not EngineState.GENERATING)
+        self.load_button.setEnabled(allowed and not loading and state is not EngineState.GENERATING)
         self.refused_button.setVisible(refused and not loading)
         self.load_button.setVisible(not loading)
         self.load_button.setText("Load again" if loaded else "Load")

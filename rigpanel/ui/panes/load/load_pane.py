@@ -409,6 +409,7 @@ class LoadPane(QWidget):
 
     @Slot(object)
     def _take_model(self, model: LoadedModel) -> None:
+        self.problem.show_problem("")
         self.loaded.show_model(model)
         if self.profiles is not None:
             self.profiles.remember(model.settings)
