@@ -218,10 +218,15 @@ class _Search:
             return None
         alone = best.settings.split_mode is SplitMode.NONE and len(self._devices) > 1
         where = self._devices[best.settings.main_gpu].name + " alone" if alone else "the cards"
+        count = _on_cards(best)
+        fits = (
+            f"{count} of {self._n_layer} layers fit on {where}; the others run"
+            if count
+            else f"Only the output layer fits on {where}; the others run"
+        )
         why = (
-            f"{_on_cards(best)} of {self._n_layer} layers fit on {where}; the others run on the "
-            "processor, which is much slower. A smaller quantization or a smaller context fits "
-            "more of them."
+            f"{fits} on the processor, which is much slower. A smaller quantization or a smaller "
+            "context fits more of them."
         )
         return Recommendation(best, (why, *why_cache))
 

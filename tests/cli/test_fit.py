@@ -260,6 +260,16 @@ def test_advice_asked_for_again_fits(
     assert again["settings"] == better
 
 
+def test_cards_with_room_for_the_output_layer_alone_are_said_to_have_it(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", str(model), "--vram", "1,1"]) == 0
+    text = capsys.readouterr().out
+    assert "Recommended: Only the output layer fits on the cards; the others run" in text
+    assert "-ngl 1 " in text
+    assert "0 of" not in text
+
+
 def test_cards_without_room_even_for_a_batch_are_left_alone(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
