@@ -27,6 +27,7 @@ HEADINGS: tuple[str, ...] = (
     "Util",
     "Held back by",
 )
+NOTHING = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,12 +135,16 @@ def _pair(used: Reading[float], total: Reading[float]) -> str:
 
 
 def _row(gpu: GpuSample) -> tuple[str, ...]:
+    if gpu.lost:  # Once said is enough: it holds for everything of the card.
+        name = NOTHING if isinstance(gpu.name, Missing) else gpu.name
+        lost = _word(gpu.temperature_c, "{}")
+        return (str(gpu.index), name, lost, *[NOTHING] * (len(HEADINGS) - 3))
     if isinstance(gpu.fans, Missing):
         fans = _word(gpu.fans, "{}")
     else:
         fans = " ".join(_word(fan.duty_pct, "{:.0f} %") for fan in gpu.fans) or "none"
     throttle = gpu.throttle_reasons
-    held = _word(throttle, "{}") if isinstance(throttle, Missing) else ", ".join(throttle) or "-"
+    held = _word(throttle, "{}") if isinstance(throttle, Missing) else ", ".join(throttle) or NOTHING
     return (
         str(gpu.index),
         gpu.name.value.replace("_", " ") if isinstance(gpu.name, Missing) else gpu.name,

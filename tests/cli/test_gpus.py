@@ -375,12 +375,21 @@ def test_the_table_says_what_is_missing_in_words(fake_nvml: FakeRig) -> None:
     fake_nvml.fail("nvmlDeviceGetPowerUsage", NO_PERMISSION, card=1)
     done = run(fake_nvml.env())
     heading, first, second, host = done.stdout.splitlines()
-    assert "gpu lost" in first
+    assert first.count("gpu lost") == 1
+    assert "RTX 3090" in first
+    assert heading.index("Temp") == first.index("gpu lost")
     assert "71 °C" in second
     assert "no permission" in second
     assert "310/24576 MiB" in second
     assert heading.index("Temp") == second.index("71 °C")
     assert host.startswith("Host")
+
+
+def test_a_card_lost_before_the_start_is_said_to_be_lost_once(fake_nvml: FakeRig) -> None:
+    fake_nvml.lose(1)
+    lost = run(fake_nvml.env()).stdout.splitlines()[2]
+    assert lost.split()[:4] == ["1", "-", "gpu", "lost"]
+    assert lost.count("gpu lost") == 1
 
 
 def test_count_prints_as_many_lines(fake_nvml: FakeRig) -> None:
