@@ -114,7 +114,7 @@ def as_table(snapshot: RigSnapshot) -> str:
     if not snapshot.cards:
         lines = ["No GPU to show." if snapshot.driver_problem is None else "No GPU can be read."]
     if snapshot.simulated:
-        lines.insert(0, "Simulated rig: nothing here is measured.")
+        lines.insert(0, "Simulated rig: nothing of its cards is measured; the host is.")
     host = snapshot.host
     memory = _pair(host.memory_used_mib, host.memory_total_mib)
     lines.append(

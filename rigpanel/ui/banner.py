@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QWidget
 from rigpanel.ui.widgets import column, label, named
 from rigpanel.watch.tick import Tick
 
-SIMULATED = "Simulated rig: no figure here is measured. The cards exist only in software."
+SIMULATED = "Simulated rig: the cards exist only in software, and nothing of theirs is measured."
 ON_CPU = " Until then models run on the CPU."
 MOST_ALERTS = 3
 

@@ -190,7 +190,7 @@ def test_a_simulated_rig_is_always_marked(desk: Desk) -> None:
     banners = desk.window.banners
     desk.watch.tick_ready.emit(tick(snapshot(2)))
     assert banners.simulated.isVisible()
-    assert "no figure here is measured" in banners.simulated.sentence
+    assert "nothing of theirs is measured" in banners.simulated.sentence
     assert desk.window.status_line.rig.isVisible()
     real = dataclasses.replace(snapshot(2), simulated=False)
     desk.watch.tick_ready.emit(tick(real))
