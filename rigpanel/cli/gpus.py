@@ -12,6 +12,7 @@ from types import FrameType
 
 from rigpanel.rig import open_source
 from rigpanel.rig.as_json import snapshot_as_json
+from rigpanel.rig.host import cpu_power_remedy
 from rigpanel.rig.readings import GpuSample, Missing, Reading, RigSnapshot
 from rigpanel.rig.source import RigSource
 
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(source: RigSource, options: argparse.Namespace) -> int:
     problem: str | None = None
+    advised = options.json
     left = options.count or (None if options.watch else 1)
     many = options.watch is not None or left != 1
     next_at = time.monotonic()
@@ -67,6 +69,9 @@ def _show(source: RigSource, options: argparse.Namespace) -> int:
         if snapshot.driver_problem not in (None, problem):
             print(f"rigpanel gpus: {snapshot.driver_problem}", file=sys.stderr)
         problem = snapshot.driver_problem
+        if not advised and (remedy := cpu_power_remedy(snapshot.host.cpu_power_w)):
+            print(f"rigpanel gpus: {remedy}", file=sys.stderr)
+        advised = True
         left = None if left is None else left - 1
         if left == 0:
             return 0 if problem is None else 1
@@ -144,7 +149,9 @@ def _row(gpu: GpuSample) -> tuple[str, ...]:
     else:
         fans = " ".join(_word(fan.duty_pct, "{:.0f} %") for fan in gpu.fans) or "none"
     throttle = gpu.throttle_reasons
-    held = _word(throttle, "{}") if isinstance(throttle, Missing) else ", ".join(throttle) or NOTHING
+    held = (
+        _word(throttle, "{}") if isinstance(throttle, Missing) else ", ".join(throttle) or NOTHING
+    )
     return (
         str(gpu.index),
         gpu.name.value.replace("_", " ") if isinstance(gpu.name, Missing) else gpu.name,

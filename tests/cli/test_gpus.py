@@ -417,8 +417,30 @@ def test_a_watch_ends_quietly_when_nobody_reads(words: tuple[str, ...], fake_nvm
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.stderr.read() == ""
+        told = process.stderr.read().splitlines()
+        assert [line for line in told if "energy counters" not in line] == []
         assert process.wait(10) == 0
+
+
+def test_power_that_could_be_had_is_said_how_once_and_never_beside_json(tmp_path: Path) -> None:
+    (tmp_path / "powercap").mkdir()
+    (tmp_path / "cpuinfo").write_text("vendor_id : AuthenticAMD")
+    script = (
+        "import sys; from pathlib import Path; from rigpanel.cli import main; "
+        "from rigpanel.rig import host; folder = Path(sys.argv[1]); "
+        "host.POWERCAP, host.CPUINFO = folder / 'powercap', folder / 'cpuinfo'; "
+        "sys.exit(main(['gpus', '--demo', *sys.argv[2:]]))"
+    )
+
+    def on_bare_metal(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, str(tmp_path), *words]
+        return subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True)
+
+    done = on_bare_metal("--watch", "0.1", "--count", "2")
+    assert done.stdout.count("CPU power not supported") == 2
+    (line,) = done.stderr.splitlines()
+    assert "`sudo modprobe intel_rapl_msr`" in line
+    assert on_bare_metal("--json").stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rigpanel.rig.host import HostReader
+from rigpanel.rig.host import HostReader, cpu_power_remedy
 from rigpanel.rig.readings import Missing
 
 RANGE_UJ = 262_143_328_850
@@ -65,7 +65,34 @@ def test_counters_only_root_may_read_say_so(
         return real(path, *arguments)
 
     monkeypatch.setattr(Path, "read_text", denied)
-    assert HostReader(tmp_path).read().cpu_power_w is Missing.NO_PERMISSION
+    power = HostReader(tmp_path).read().cpu_power_w
+    assert power is Missing.NO_PERMISSION
+    package(tmp_path, "intel-rapl:1", 0)
+    package(tmp_path, "intel-rapl:1:0", 0)
+    both = f"{energy} {tmp_path / 'intel-rapl:1' / 'energy_uj'}"
+    assert f"`sudo chmod a+r {both}`" in str(cpu_power_remedy(power, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "mendable"),
+    [
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu sse2\n", True),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu sse2\n", True),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu sse2 hypervisor\n", False),
+        ("BogoMIPS\t: 50.00\nFeatures\t: fp asimd\n", False),
+        (None, False),
+    ],
+)
+def test_counters_that_are_not_there_are_offered_where_a_module_brings_them(
+    cpuinfo: str | None, mendable: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    power = HostReader(tmp_path).read().cpu_power_w
+    remedy = cpu_power_remedy(power, tmp_path, path)
+    assert ("modprobe intel_rapl_msr" in (remedy or "")) is mendable
+    assert cpu_power_remedy(65.0, tmp_path, path) is None
 
 
 def test_reading_again_at_once_waits_for_nothing(tmp_path: Path) -> None:
