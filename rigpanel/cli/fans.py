@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rigpanel.cli.helper_cards import add_socket, card_meant, connect
+from rigpanel.cli.helper_cards import NamedCard, add_socket, card_meant, connect
 from rigpanel.cooling.client import (
     HelperClient,
     NoAnswerError,
@@ -32,6 +32,8 @@ from rigpanel.rig.readings import Missing
 
 SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where sudo looks for a command: not in the virtual environment that this may run in."""
+LITTLE_PCT = 80.0
+"""A curve that ends below it leaves a hot card much of the air it could have."""
 CARD_KEYS = ("uuid", "index", "temperature_c", "fans", "failsafe")
 HEADINGS = ("GPU", "Fan", "Temp", "Duty", "Target", "RPM", "Range", "Held by", "Curve")
 
@@ -97,9 +99,31 @@ def _set(options: argparse.Namespace) -> int:
         done = f"GPU {card.index}: {which} follows {points_as_text(curve.points)}."
         _say_done(options, client, done)
         trouble = card_meant(client, card.uuid).told["failsafe"]
+    for remark in _remarks(card, curve, options.fan):
+        print(f"rigpanel fans: GPU {card.index}: {remark}", file=sys.stderr)
     if trouble is not None:
         print(f"rigpanel fans: GPU {card.index} is not on its curve: {trouble}", file=sys.stderr)
     return 0
+
+
+def _remarks(card: NamedCard, curve: FanCurve, fan: int | None) -> list[str]:
+    """Say where the card does not do what the curve says, or what it says may be too little."""
+    remarks = []
+    meant = [told for told in card.told["fans"] or () if fan in (None, told["fan"])]
+    least_pct = max((told["min_duty_pct"] or 0.0 for told in meant), default=0.0)
+    if curve.points[0][1] < least_pct:
+        remarks.append(
+            f"its fans turn at {least_pct:g} % where the curve asks for less: the card allows no "
+            "lower duty."
+        )
+    (from_c, last_pct), slowdown_c = curve.points[-1], card.told["slowdown_c"]
+    critical_c = min(curve.critical_c, slowdown_c or curve.critical_c)
+    if last_pct < LITTLE_PCT and from_c < critical_c:
+        remarks.append(
+            f"from {from_c:g} °C on the fans stay at {max(last_pct, least_pct):g} %, up to the "
+            f"critical temperature {critical_c:g} °C; end the curve at 100 % to cool sooner."
+        )
+    return remarks
 
 
 def _auto(options: argparse.Namespace) -> int:

@@ -136,6 +136,23 @@ def test_one_fan_is_set_by_bus_id(here: Here, helper: RunningHelper, fake_nvml: 
     assert (helper.state_dir / "cooling.json").exists()
 
 
+def test_what_a_card_does_beside_its_curve_is_remarked(
+    here: Here, helper: RunningHelper, fake_nvml: FakeRig
+) -> None:
+    status, out, err = here("fans", "set", "0", "--curve", "40:10,60:50")
+    assert (status, out) == (0, "GPU 0: every fan follows 40:10,60:50.\n")
+    least, ends = err.splitlines()
+    assert "its fans turn at 30 % where the curve asks for less" in least
+    assert "from 60 °C on the fans stay at 50 %, up to the critical temperature 90 °C" in ends
+    fake_nvml.card(0).temperature_c = 40
+    until(lambda: helper.card(0)["fans"][0]["duty_pct"] == 30, "the fans turn at 30 %")
+    assert here("fans", "set", "0", "--curve", "40:0,60:80")[2].count("\n") == 1
+    _, out, err = here("fans", "set", "1", "--curve", "40:10,50:20", "--fan", "1", "--json")
+    assert json.loads(out)["helper"] == "running"
+    assert "from 50 °C on the fans stay at 30 %" in err.splitlines()[1]
+    assert here("fans", "set", "1", "--curve", "40:30,90:60")[2] == ""
+
+
 REFUSED = [
     (("fans", "set", "0"), 2, "--curve"),
     (("fans", "set", "0", "--curve", "60:50,40:30"), 2, "order of temperature"),
