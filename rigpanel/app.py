@@ -139,6 +139,9 @@ class Panel(QObject):
         self._tray.available_changed.connect(self._follow_tray)
         self._instance.show_requested.connect(self._show_pane)
         self.window.quit_requested.connect(self.quit)
+        self.demo_wanted = False
+        """Whether it is to be opened anew, on the simulated rig, once it has quit."""
+        self.window.banners.demo_requested.connect(self._look_around)
         settings.add_listener(self._follow_settings)
         self._follow_settings()
 
@@ -169,6 +172,11 @@ class Panel(QObject):
     def quit(self) -> None:
         """Begin to quit; asking again changes nothing."""
         self._quitting.set()
+
+    @Slot()
+    def _look_around(self) -> None:
+        self.demo_wanted = True
+        self.quit()
 
     async def _quit_in_stages(self) -> None:
         """Take no more work, end the engine, end the sampler, then let go of the desktop."""
@@ -328,8 +336,11 @@ def _log_what_nobody_caught() -> None:
     threading.excepthook = in_thread
 
 
-def run_panel(*, demo: bool, minimized: bool, pane: str) -> int:
-    """Open the panel and return its exit status once it is quit; raises AlreadyRunsError."""
+def run_panel(*, demo: bool, minimized: bool, pane: str) -> bool:
+    """Open the panel and stay until it has quit; raises AlreadyRunsError.
+
+    Says whether it is to be opened anew, on the simulated rig.
+    """
     app = _application(sys.argv[:1])
     instance = InstanceServer()
     if not instance.listen():
@@ -343,16 +354,16 @@ def run_panel(*, demo: bool, minimized: bool, pane: str) -> int:
         log.warning("%s", problem)
     lay_ground(app, settings.get(THEME))
 
-    async def main() -> None:
+    async def main() -> bool:
         panel = Panel(settings, instance, demo=demo)
         apply_theme(app, settings.get(THEME))
         panel.window.show_pane(pane)
         _Signals(panel)
         await panel.run(minimized=minimized)
+        return panel.demo_wanted
 
     with _loop(app) as loop:
-        loop.run_until_complete(main())
-    return 0
+        return bool(loop.run_until_complete(main()))
 
 
 def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], theme: str) -> None:

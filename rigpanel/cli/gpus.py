@@ -67,7 +67,8 @@ def _show(source: RigSource, options: argparse.Namespace) -> int:
         snapshot = source.read()
         _print(snapshot, as_json=options.json, many=many)
         if snapshot.driver_problem not in (None, problem):
-            print(f"rigpanel gpus: {snapshot.driver_problem}", file=sys.stderr)
+            offer = " `rigpanel gpus --demo` shows a simulated rig." if not snapshot.cards else ""
+            print(f"rigpanel gpus: {snapshot.driver_problem}{offer}", file=sys.stderr)
         problem = snapshot.driver_problem
         if not advised and (remedy := cpu_power_remedy(snapshot.host.cpu_power_w)):
             print(f"rigpanel gpus: {remedy}", file=sys.stderr)

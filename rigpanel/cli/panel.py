@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
             f"there is no pane named {options.pane!r}; there are: {', '.join(app.panes())}"
         )
     try:
-        return app.run_panel(
+        demo_wanted = app.run_panel(
             demo=options.demo, minimized=options.minimized, pane=options.pane or "rig"
         )
     except app.AlreadyRunsError:
@@ -81,6 +81,10 @@ def run(options: argparse.Namespace) -> int:
         if raise_running(options.pane, patience_s=ANSWER_S):
             return 0
         raise
+    if demo_wanted:
+        # A program begun anew, not a second panel in this one: nothing of the real rig is left.
+        os.execv(sys.executable, [sys.executable, "-m", "rigpanel", "--demo"])  # noqa: S606
+    return 0
 
 
 def import_before_qt() -> None:

@@ -75,7 +75,7 @@ def sentence(error: pynvml.NVMLError) -> str:
     if code == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
         return (
             "No NVIDIA driver: libnvidia-ml.so.1 was not found. Install the driver of your "
-            "distribution, or look around with --demo."
+            "distribution."
         )
     if code == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
         return (

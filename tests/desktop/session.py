@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from PySide6.QtGui import QImage
+
 T = TypeVar("T")
 HERE = Path(__file__).parent
 WATCHER = "org.kde.StatusNotifierWatcher"
@@ -184,6 +186,25 @@ class DesktopSession:
         """Give the panel's window the keyboard."""
         window = wait_for("the panel's window", self.windows)[-1]
         self.run("xdotool", "windowactivate", "--sync", window)
+
+    def click_in_window(self, right_px: int, top_px: int) -> None:
+        """Click so far from the right and the upper edge of the panel's window, if there is one."""
+        for window in self.windows()[-1:]:
+            shape = self.run("xdotool", "getwindowgeometry", "--shell", window)
+            width = re.search(r"WIDTH=(\d+)", shape)
+            if width is not None:
+                at = (str(int(width[1]) - right_px), str(top_px))
+                self.run("xdotool", "mousemove", "--window", window, *at, "click", "1")
+
+    def picture(self) -> QImage:
+        """Return the whole screen as it is seen."""
+        path = self.folder / "screen.png"
+        code = (
+            "from PySide6.QtGui import QGuiApplication as A\n"
+            "import sys\na = A([])\na.primaryScreen().grabWindow(0).save(sys.argv[1])"
+        )
+        self.run(sys.executable, "-c", code, str(path))
+        return QImage(str(path))
 
     def close_window(self) -> None:
         """Close the panel's window with the keyboard, if one is to be seen."""

@@ -8,11 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QColor
 
 from rigpanel.library.demo_model import write_demo_model
+from rigpanel.ui.style import mix
+from rigpanel.ui.theme import DARK, LIGHT
 from tests.desktop.driving import PANEL, SLOW_ENOUGH, ask, load, more, start
 from tests.desktop.session import DesktopSession, alive, children_of, wait_for
 from tests.fakes.nvml import FakeRig
+
+LOOK_AROUND_PX = (130, 66)
+"""Where the button of the driver's banner is, from the window's right and upper edge."""
 
 pytestmark = [pytest.mark.desktop, pytest.mark.timeout(180)]
 
@@ -100,6 +106,40 @@ def test_of_starts_at_the_same_time_one_opens_a_window(desktop: DesktopSession) 
     assert len(wait_for("a window", desktop.windows)) == 1
     (first,) = [p for p in starts if p.poll() is None]
     quit_by_signal(first, signal.SIGINT)
+
+
+def test_without_a_driver_the_simulated_rig_is_a_click_away(
+    desktop: DesktopSession, tmp_path: Path
+) -> None:
+    (tmp_path / "libnvidia-ml.so.1").write_bytes(b"")  # Found before a driver's own, and none.
+    panel = desktop.start(PANEL, {"LD_LIBRARY_PATH": str(tmp_path)})
+    desktop.activate()
+    wait_for("the tray icon", desktop.tray_tooltip)
+    assert "Simulated rig" not in desktop.tray_tooltip()
+    assert not banner_of_simulated_rig(desktop)
+
+    def begun_anew() -> bool:
+        if "--demo" in Path(f"/proc/{panel.pid}/cmdline").read_text():
+            return True
+        desktop.click_in_window(*LOOK_AROUND_PX)
+        return False
+
+    wait_for("the panel to begin anew", begun_anew, 30)
+    wait_for("the second window", desktop.windows)
+    wait_for("its mark", lambda: banner_of_simulated_rig(desktop))
+    wait_for("its cards", lambda: "GPU 1" in desktop.tray_tooltip())
+    assert desktop.tray_tooltip().count("Simulated rig") == 1
+    quit_by_signal(panel, signal.SIGTERM)
+    assert list((desktop.folder / "runtime").glob("rigpanel*")) == []
+
+
+def banner_of_simulated_rig(desktop: DesktopSession) -> bool:
+    """Whether a wide bar in the colour of the banner `Simulated rig` is seen."""
+    seen = desktop.picture()
+    colours = {QColor(mix(theme.warm, theme.surface, 0.10)).rgb() for theme in (LIGHT, DARK)}
+    rows = range(0, seen.height(), 4)
+    across = range(0, seen.width(), 4)
+    return any(sum(seen.pixel(x, y) in colours for x in across) > len(across) / 2 for y in rows)
 
 
 def test_the_tray_tells_shows_and_quits(desktop: DesktopSession) -> None:

@@ -210,6 +210,21 @@ def test_without_a_driver_it_says_what_to_do(desk: Desk) -> None:
     assert "nvidia-smi" in desk.window.banners.driver.sentence
     assert "run on the CPU" in desk.window.banners.driver.sentence
     assert desk.window.strip.host.isVisible()
+    assert words_in(desk.window).count("nvidia-smi") == 1
+
+
+def test_without_a_card_the_simulated_rig_is_offered(desk: Desk, qtbot: QtBot) -> None:
+    banners = desk.window.banners
+    lost = dataclasses.replace(
+        snapshot(2), simulated=False, driver_problem="The NVIDIA driver does not answer."
+    )
+    desk.watch.tick_ready.emit(tick(dataclasses.replace(lost, gpus=Missing.READ_FAILED)))
+    assert banners.look_around.isVisible()
+    with qtbot.waitSignal(banners.demo_requested):
+        QTest.mouseClick(banners.look_around, Qt.MouseButton.LeftButton)
+    desk.watch.tick_ready.emit(tick(lost))
+    assert banners.driver.isVisible()
+    assert not banners.look_around.isVisible()  # Cards that were lost come back by themselves.
 
 
 def test_an_alert_stands_in_the_banner_the_status_line_and_the_pane_until_it_clears(

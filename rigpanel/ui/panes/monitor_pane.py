@@ -158,7 +158,9 @@ class MonitorPane(QWidget):
         self._bar.setVisible(not empty)
         if not empty:
             return
-        text = snapshot.driver_problem or "The driver is there, but it sees no NVIDIA card."
+        text = "The driver is there, but it sees no NVIDIA card."
+        if snapshot.driver_problem is not None:  # Which the banner tells, with what to do.
+            text = "No card can be read."
         if text != self.sentence.text():
             self.sentence.setText(text)
         self.host.setText(f"This machine: {host(snapshot.host)}")
