@@ -26,6 +26,7 @@ from rigpanel.cooling.curve import (
     parse_points,
     points_as_text,
 )
+from rigpanel.cooling.fan_hold import allowed_duties
 from rigpanel.cooling.status import bare_cards
 from rigpanel.errors import RigpanelError, UsageError
 from rigpanel.rig.readings import Missing
@@ -109,13 +110,10 @@ def _set(options: argparse.Namespace) -> int:
 def _remarks(card: NamedCard, curve: FanCurve, fan: int | None) -> list[str]:
     """Say where the card does not do what the curve says, or what it says may be too little."""
     remarks = []
-    meant = [told for told in card.told["fans"] or () if fan in (None, told["fan"])]
-    least_pct = max((told["min_duty_pct"] or 0.0 for told in meant), default=0.0)
+    fans = [told for told in card.told["fans"] or () if fan in (None, told["fan"])]
+    least_pct = max((_least_pct(told) for told in fans), default=0)
     if curve.points[0][1] < least_pct:
-        remarks.append(
-            f"its fans turn at {least_pct:g} % where the curve asks for less: the card allows no "
-            "lower duty."
-        )
+        remarks.append(f"its fans turn at no less than {least_pct} %; the curve asks for less.")
     (from_c, last_pct), slowdown_c = curve.points[-1], card.told["slowdown_c"]
     critical_c = min(curve.critical_c, slowdown_c or curve.critical_c)
     if last_pct < LITTLE_PCT and from_c < critical_c:
@@ -124,6 +122,15 @@ def _remarks(card: NamedCard, curve: FanCurve, fan: int | None) -> list[str]:
             f"critical temperature {critical_c:g} °C; end the curve at 100 % to cool sooner."
         )
     return remarks
+
+
+def _least_pct(told: Mapping[str, Any]) -> int:
+    """Return the lowest duty the helper tells a fan."""
+    low, high = (
+        Missing.READ_FAILED if told[key] is None else told[key]
+        for key in ("min_duty_pct", "max_duty_pct")
+    )
+    return allowed_duties(low, high).low_pct
 
 
 def _auto(options: argparse.Namespace) -> int:

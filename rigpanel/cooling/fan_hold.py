@@ -39,12 +39,17 @@ class _Look(enum.Enum):
 
 
 def duty_range(fan: FanSample) -> DutyRange:
-    """Return the duties a fan may be told; the usual range where the driver does not tell it.
+    """Return the duties a fan may be told; see `allowed_duties`."""
+    return allowed_duties(fan.min_duty_pct, fan.max_duty_pct)
+
+
+def allowed_duties(min_pct: Reading[float], max_pct: Reading[float]) -> DutyRange:
+    """Return the duties to tell a fan of this range; the usual one where the driver tells none.
 
     Never 0: only a card's own control may stop a fan.
     """
-    low = 30 if isinstance(fan.min_duty_pct, Missing) else round(fan.min_duty_pct)
-    high = 100 if isinstance(fan.max_duty_pct, Missing) else round(fan.max_duty_pct)
+    low = 30 if isinstance(min_pct, Missing) else round(min_pct)
+    high = 100 if isinstance(max_pct, Missing) else round(max_pct)
     return DutyRange(max(low, LEAST_PCT), max(low, high, LEAST_PCT))
 
 

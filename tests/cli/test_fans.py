@@ -142,7 +142,7 @@ def test_what_a_card_does_beside_its_curve_is_remarked(
     status, out, err = here("fans", "set", "0", "--curve", "40:10,60:50")
     assert (status, out) == (0, "GPU 0: every fan follows 40:10,60:50.\n")
     least, ends = err.splitlines()
-    assert "its fans turn at 30 % where the curve asks for less" in least
+    assert "its fans turn at no less than 30 %; the curve asks for less" in least
     assert "from 60 °C on the fans stay at 50 %, up to the critical temperature 90 °C" in ends
     fake_nvml.card(0).temperature_c = 40
     until(lambda: helper.card(0)["fans"][0]["duty_pct"] == 30, "the fans turn at 30 %")
