@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 
 import qasync
@@ -54,7 +53,6 @@ from rigpanel.ui.garbage import GarbageCollector
 from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
-from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.panes.fans.helper_link import HelperLink, SimulatedLink, SocketLink
 from rigpanel.ui.panes.load.outside import Outside
@@ -63,17 +61,9 @@ from rigpanel.ui.theme_apply import apply_theme, lay_ground
 from rigpanel.ui.tray import Tray
 from rigpanel.watch.alerts import AlertBook, Thresholds
 from rigpanel.watch.sampler import Sampler
-from rigpanel.watch.tick import Tick
 
 SLOW_PERIOD_S = 5.0
 """PCIe counters block 20 ms each, so they are read this often."""
-STORY_BEFORE_S = 300
-"""A picture of the simulated rig shows this much of its past."""
-PICTURE_TICKS = 8
-PICTURE_INTERVAL_S = 0.25
-"""A picture of the real rig shows a few seconds of it."""
-PICTURE_PATIENCE_S = 15.0
-DRAWN_S = 0.5
 TRAY_PATIENCE_MS = 8000
 """At a login the tray may come later than the panel that is to start in it."""
 SAMPLER_END_S = 3.0
@@ -106,14 +96,14 @@ class Panel(QObject):
         self._settings = settings
         self._quitting: asyncio.Event = asyncio.Event()
         self._watch = WatchBridge(self)
-        self._engine = EngineBridge(_make_engine(settings), self)
+        self._engine = EngineBridge(make_engine(settings), self)
         source = open_source(demo=demo, slow_period_s=SLOW_PERIOD_S)
-        self._helper = _helper_of(source, self._watch)
+        self._helper = helper_of(source, self._watch)
         if isinstance(source, SimulatedRig):
             SimulatedWork(source, self._engine, self)
         self._sampler = Sampler(
             source,
-            AlertBook(_thresholds(settings)),
+            AlertBook(thresholds_in(settings)),
             settings.get(INTERVAL_S),
             self._watch.on_tick,
         )
@@ -123,9 +113,9 @@ class Panel(QObject):
             self._watch,
             self._engine,
             profiles=ProfileStore(self._storage),
-            shelf=_shelf(self._storage),
+            shelf=make_shelf(self._storage),
             helper=self._helper,
-            outside=_outside(),
+            outside=make_outside(),
         )
         self._tray = Tray(self)
         self._notifier = Notifier(self)
@@ -228,7 +218,7 @@ class Panel(QObject):
     def _follow_settings(self) -> None:
         self._notifier.enabled = self._settings.get(NOTIFY)
         self._sampler.set_interval_s(self._settings.get(INTERVAL_S))
-        self._sampler.set_thresholds(_thresholds(self._settings))
+        self._sampler.set_thresholds(thresholds_in(self._settings))
         self.window.hide_on_close = self._tray.available and self._settings.get(KEEP_IN_TRAY)
 
 
@@ -238,15 +228,17 @@ def import_later() -> None:
         importlib.import_module(module)
 
 
-def _thresholds(settings: SettingsStore) -> Thresholds:
+def thresholds_in(settings: SettingsStore) -> Thresholds:
+    """Return when the settings want an alert."""
     return Thresholds(settings.get(HOT_C), settings.get(COOL_C), settings.get(HOLD_S))
 
 
-def _shelf(storage: Storage) -> Shelf:
+def make_shelf(storage: Storage) -> Shelf:
+    """Return what keeps conversations and presets."""
     return Shelf(ConversationStore(storage), PresetStore(storage, PRESETS))
 
 
-def _helper_of(source: RigSource | None, watch: WatchBridge) -> HelperLink:
+def helper_of(source: RigSource | None, watch: WatchBridge) -> HelperLink:
     """Return the line to this machine's fan helper, or a simulated one for a simulated rig."""
     if not isinstance(source, SimulatedRig):
         return SocketLink()
@@ -255,7 +247,8 @@ def _helper_of(source: RigSource | None, watch: WatchBridge) -> HelperLink:
     return helper
 
 
-def _outside() -> Outside:
+def make_outside() -> Outside:
+    """Return what the loader asks outside the window."""
     return Outside(dry_run, _places, paths.cache_dir() / header_cache.FILE_NAME, _make_hub)
 
 
@@ -267,7 +260,8 @@ def _places(settings: SettingsStore) -> tuple[Place, ...]:
     return known_places(os.environ, paths.home_dir(), folders_in(settings.get(LIBRARY_FOLDERS)))
 
 
-def _make_engine(settings: SettingsStore) -> Engine:
+def make_engine(settings: SettingsStore) -> Engine:
+    """Return an engine, in a process of its own unless the settings say otherwise."""
     if settings.get(ISOLATION) == "thread":
         from rigpanel.engine.thread_engine import ThreadEngine
 
@@ -299,7 +293,8 @@ class _Signals(QObject):
         self._panel.quit()
 
 
-def _application(arguments: list[str]) -> QApplication:
+def make_application(arguments: list[str]) -> QApplication:
+    """Return Qt's application, by the names a desktop knows it by."""
     app = QApplication(arguments)
     app.setApplicationName("rigpanel")
     app.setApplicationDisplayName("rigpanel")
@@ -310,7 +305,8 @@ def _application(arguments: list[str]) -> QApplication:
 
 
 @contextlib.contextmanager
-def _loop(app: QApplication) -> Iterator[asyncio.AbstractEventLoop]:
+def loop_of(app: QApplication) -> Iterator[asyncio.AbstractEventLoop]:
+    """Have asyncio run on Qt's own loop meanwhile."""
     loop = qasync.QEventLoop(app)
     asyncio.set_event_loop(loop)
     try:
@@ -341,7 +337,7 @@ def run_panel(*, demo: bool, minimized: bool, pane: str) -> bool:
 
     Says whether it is to be opened anew, on the simulated rig.
     """
-    app = _application(sys.argv[:1])
+    app = make_application(sys.argv[:1])
     instance = InstanceServer()
     if not instance.listen():
         raise AlreadyRunsError(
@@ -362,96 +358,8 @@ def run_panel(*, demo: bool, minimized: bool, pane: str) -> bool:
         await panel.run(minimized=minimized)
         return panel.demo_wanted
 
-    with _loop(app) as loop:
+    with loop_of(app) as loop:
         return bool(loop.run_until_complete(main()))
-
-
-def take_screenshot(out: Path, *, pane: str, demo: bool, size: tuple[int, int], theme: str) -> None:
-    """Draw the real window with real readings into a PNG; raises RigpanelError."""
-    app = _application(["rigpanel"])
-    settings = SettingsStore(paths.config_dir() / "settings.toml")
-    chosen = apply_theme(app, theme)
-
-    async def main() -> bool:
-        watch = WatchBridge()
-        engine = EngineBridge(_make_engine(settings))
-        storage = Storage(paths.data_dir() / FILE_NAME)
-        helper = _helper_of(SimulatedRig() if demo else None, watch)
-        profiles, shelf = ProfileStore(storage), _shelf(storage)
-        window = MainWindow(
-            settings, watch, engine, chosen, profiles, shelf, helper=helper, outside=_outside()
-        )
-        helper.start()
-        window.show_pane(pane)
-        window.build_now()
-        window.resize(*size)
-        window.show()
-        if demo:
-            for tick in _story(settings):
-                watch.on_tick(tick)
-        else:
-            await _watch_a_while(settings, watch)
-        await asyncio.sleep(DRAWN_S)
-        await _opened(window.chat_pane)
-        window.monitor_pane.draw_now()  # A busy machine's clock may not have come to every chart.
-        await asyncio.sleep(0)
-        saved = window.grab().save(str(out), "PNG")
-        helper.stop()
-        await engine.shutdown()
-        storage.close(SAVE_END_S)
-        window.deleteLater()
-        return bool(saved)
-
-    with _loop(app) as loop:
-        if not loop.run_until_complete(main()):
-            raise RigpanelError(f"{out} cannot be written. Check the folder's rights and space.")
-
-
-async def _opened(chat: ChatPane) -> None:
-    """Wait until the conversation that was open last is shown, if there is one."""
-    end_s = time.monotonic() + PICTURE_PATIENCE_S
-    while chat.session.opening or not chat.transcript.settled:
-        if time.monotonic() > end_s:
-            log.warning("the conversation was not read in time; the picture is without it")
-            break
-        await asyncio.sleep(0.02)
-
-
-async def _watch_a_while(settings: SettingsStore, watch: WatchBridge) -> None:
-    """Read the real rig some times, as the panel does, or give up on a driver that hangs."""
-    loop = asyncio.get_running_loop()
-    ticks: asyncio.Queue[Tick] = asyncio.Queue()
-
-    def on_tick(tick: Tick) -> None:
-        loop.call_soon_threadsafe(ticks.put_nowait, tick)
-
-    sampler = Sampler(
-        open_source(demo=False),
-        AlertBook(_thresholds(settings)),
-        PICTURE_INTERVAL_S,
-        on_tick,
-    )
-    sampler.start()
-    try:
-        async with asyncio.timeout(PICTURE_PATIENCE_S):
-            for _ in range(PICTURE_TICKS):
-                watch.on_tick(await ticks.get())
-    except TimeoutError:
-        log.warning("the driver does not answer; the picture shows what it told")
-    finally:
-        sampler.stop()
-
-
-def _story(settings: SettingsStore) -> Iterator[Tick]:
-    """Yield minutes of the simulated rig, up to now."""
-    book = AlertBook(_thresholds(settings))
-    now = time.monotonic()
-    clock_s = now - STORY_BEFORE_S
-    rig = SimulatedRig(lambda: clock_s)
-    for second in range(STORY_BEFORE_S + 1):
-        clock_s = now - STORY_BEFORE_S + second
-        snapshot = rig.read()
-        yield Tick(clock_s, snapshot, book.step(snapshot.cards, snapshot.time_s), book.standing)
 
 
 os.environ.setdefault("PYQTGRAPH_QT_LIB", "PySide6")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rigpanel
 
-WITH_QT = ("rigpanel.ui", "rigpanel.app", "rigpanel.__main__")
+WITH_QT = ("rigpanel.ui", "rigpanel.app", "rigpanel.picture", "rigpanel.__main__")
 
 
 def core_modules() -> list[str]:

@@ -36,13 +36,13 @@ def run(options: argparse.Namespace) -> int:
         raise RigpanelError(f"{options.out.parent} is not a folder; make it first")
     require_qt()
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    from rigpanel import app
+    from rigpanel import app, picture
 
     if options.pane not in app.panes():
         raise UsageError(
             f"there is no pane named {options.pane!r}; there are: {', '.join(app.panes())}"
         )
-    app.take_screenshot(
+    picture.take_screenshot(
         options.out, pane=options.pane, demo=options.demo, size=(width, height), theme=options.theme
     )
     print(options.out)
