@@ -57,6 +57,10 @@ class DesktopSession:
         self._start_display()
         self._start_bus()
         self.start(["openbox"])
+        wait_for(
+            "the window manager",
+            lambda: self.run("xdotool", "get_num_desktops").strip() not in {"", "0"},
+        )
         self.start(["dunst"])
         if tray:
             self.start_tray()
@@ -238,7 +242,11 @@ class DesktopSession:
     def _start_display(self) -> None:
         reading, writing = os.pipe()
         server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1440x900x24", "-nolisten", "tcp"],
+            # Without -noreset it begins anew when its only client leaves, deaf to who comes then.
+            [
+                *("Xvfb", "-displayfd", str(writing), "-screen", "0", "1440x900x24"),
+                *("-nolisten", "tcp", "-noreset"),
+            ],
             pass_fds=[writing],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
