@@ -50,6 +50,7 @@ from rigpanel.settings import (
 from rigpanel.storage import FILE_NAME, Storage
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
 from rigpanel.ui.garbage import GarbageCollector
+from rigpanel.ui.imports import sources_not_kept
 from rigpanel.ui.instance import InstanceServer
 from rigpanel.ui.main_window import MainWindow
 from rigpanel.ui.notifications import Notifier
@@ -224,8 +225,9 @@ class Panel(QObject):
 
 def import_later() -> None:
     """Import what the first frame does without."""
-    for module in IMPORTED_LATER:
-        importlib.import_module(module)
+    with sources_not_kept():
+        for module in IMPORTED_LATER:
+            importlib.import_module(module)
 
 
 def thresholds_in(settings: SettingsStore) -> Thresholds:

@@ -66,7 +66,10 @@ def run(options: argparse.Namespace) -> int:
     if raise_running(options.pane):
         return 0
     import_before_qt()
-    from rigpanel import app
+    from rigpanel.ui.imports import sources_not_kept
+
+    with sources_not_kept():
+        from rigpanel import app
 
     if options.pane is not None and options.pane not in app.panes():
         raise UsageError(

@@ -34,8 +34,6 @@ class FansLayout(QObject):
     board: CurveBoard
     side: SidePanel
     _plot: Plot
-    _added: QWidget
-    """What was built in the last step, and is not shown yet."""
 
     def __init__(self, pane: QWidget, link: HelperLink, theme: Theme) -> None:
         super().__init__(pane)
@@ -77,12 +75,19 @@ class FansLayout(QObject):
         rows.addWidget(self.body, 1)
         rows.addWidget(self.foot)
 
-    def steps(self) -> Iterator[Callable[[], None]]:
-        """Build the rest: each step is a turn of Qt's loop, and so is each part's first drawing."""
+    def steps(self, fill: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """Build the rest: each step is a turn of Qt's loop, and so is each part's first drawing.
+
+        `fill` puts into the parts what they show, once all are there and before they are seen.
+        """
         yield self._make_plot
-        for add in (self._add_board, self._add_side, self._add_temperature, self._add_duty):
-            yield add
-            yield self._show_added
+        yield self._add_board
+        yield self._add_side
+        yield self._add_temperature
+        yield self._add_duty
+        yield fill
+        for part in (self.board, self.side, self.past.temperature, self.past.duty):
+            yield part.show
 
     @property
     def charts(self) -> list[Chart]:
@@ -138,21 +143,16 @@ class FansLayout(QObject):
         self.board = CurveBoard(CurvePlot(self._plot))
         self._coloured = (self._theme.name, self._theme.card(0))
         self.board.plot.set_theme(self._theme, self._theme.card(0))
-        self._added = self.board
         self.board.hide()
         self._left.insertWidget(0, self.board, 1)
 
     def _add_side(self) -> None:
         self.side = SidePanel()
-        self._added = self.side
         self.side.hide()
         self._right.addWidget(self.side)
 
     def _add_temperature(self) -> None:
-        self._added = self.past.make_temperature(self._theme)
+        self.past.make_temperature(self._theme)
 
     def _add_duty(self) -> None:
-        self._added = self.past.make_duty(self._theme)
-
-    def _show_added(self) -> None:
-        self._added.show()
+        self.past.make_duty(self._theme)

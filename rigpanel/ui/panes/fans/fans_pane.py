@@ -58,6 +58,8 @@ class FansPane(QFrame):
         self._tick: Tick | None = None
         self._previewed_s = 0.0
         self.built = False
+        """Whether every part is there and shown."""
+        self._filled = False
         self.parts = FansLayout(self, link, theme)
         self.files = CurveFiles(paths.config_dir() / SAVED_FILE, self)
         self.previews = PreviewWork(history, self)
@@ -66,7 +68,7 @@ class FansPane(QFrame):
         self._preview.setSingleShot(True)
         self._preview.setInterval(PREVIEW_MS)
         self._preview.timeout.connect(self._show_preview)
-        self._steps = self.parts.steps()
+        self._steps = self.parts.steps(self._fill)
         self._building = QTimer(self)
         self._building.timeout.connect(self._build)
         self._building.start(TURN_MS)
@@ -86,6 +88,11 @@ class FansPane(QFrame):
             return
         self.built = True
         self._building.stop()
+        if self.isVisible():
+            self.parts.board.plot.setFocus()
+
+    def _fill(self) -> None:
+        self._filled = True
         self.clock.set_parts(self.parts.charts)
         self._connect()
         self._fill_presets()
@@ -93,8 +100,6 @@ class FansPane(QFrame):
         self._show_buttons()
         if self._tick is not None:
             self.take_tick(self._tick)
-        if self.isVisible():
-            self.parts.board.plot.setFocus()
 
     @property
     def editor(self) -> CurveEditor | None:
@@ -115,16 +120,17 @@ class FansPane(QFrame):
         """Take the colours of a theme."""
         self._theme = theme
         self.parts.set_theme(theme)
-        if self.built:
+        if self._filled:
             self._show_scope()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Let the keys work on the curve at once."""
         super().showEvent(event)
-        if self.built:
+        if self._filled:
             self._show_scope()
-            self.parts.board.plot.setFocus()
             self.clock.wake()
+        if self.built:
+            self.parts.board.plot.setFocus()
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Cost nothing while nobody looks."""
@@ -139,7 +145,7 @@ class FansPane(QFrame):
         self.parts.cards.show_cards(tick.snapshot.cards, self._drawings.told)
         chosen = self.parts.cards.chosen
         self.parts.show_whether(any_card=chosen is not None)
-        if not self.built:
+        if not self._filled:
             return
         if chosen is not None and (self._scope is None or self._scope[0] != chosen):
             self._choose(chosen, None)

@@ -32,21 +32,19 @@ class PastCharts(QWidget):
         for place in self._places:
             row.addLayout(place, 1)
 
-    def make_temperature(self, theme: Theme) -> QWidget:
-        """Make the first chart and return it, hidden."""
+    def make_temperature(self, theme: Theme) -> None:
+        """Make the first chart, hidden."""
         self.temperature = TemperatureChart(self._source, self._window, theme)
         self.temperature.set_theme(theme, theme.card(0))
         self.temperature.hide()
         self._places[0].addWidget(self.temperature)
-        return self.temperature
 
-    def make_duty(self, theme: Theme) -> QWidget:
-        """Make the second chart and return it, hidden."""
+    def make_duty(self, theme: Theme) -> None:
+        """Make the second chart, hidden."""
         self.duty = DutyChart(self._source, self._window, theme)
         self.duty.set_theme(theme, theme.card(0))
         self.duty.hide()
         self._places[1].addWidget(self.duty)
-        return self.duty
 
     def set_theme(self, theme: Theme, colour: str) -> None:
         """Draw in the card's colour."""
