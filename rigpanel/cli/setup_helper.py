@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
             "`rigpanel setup-helper --session` runs the helper as long as your panel runs."
         )
     install.install(Places())
-    install.enable()
+    install.enable(options.socket)
     _wait(options.socket, None)
     print("The fan helper is installed and runs, now and after every boot.")
     return 0
@@ -73,7 +73,7 @@ def _again_as_root(options: argparse.Namespace) -> int:
 def _remove(places: Places, socket: str | None) -> int:
     """End the helper and put the cards back before the notes that tell how are removed."""
     if install.runs_systemd():
-        install.end_service()
+        install.end_service(socket)
     all_back = install.put_cards_back(places, socket)
     install.remove(places)
     if not all_back:

@@ -4,7 +4,9 @@
 import contextlib
 import importlib.util
 import os
+import select
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from rigpanel import errors, paths
 from rigpanel.cooling import helper, restore
+from rigpanel.cooling.client import HelperClient, HelperError
 
 FILES = "helper"
 UNITS = ("rigpanel-fand.service", "rigpanel-fand-sleep.service")
@@ -22,6 +25,10 @@ POLICY = "io.github.rigpanel.fand.policy"
 ARCHIVE, RESTORE = "rigpanel-fand.pyz", "restore-fans.py"
 UNIT_PYTHON = "/usr/bin/python3"
 LEAST_PYTHON = (3, 11)
+HOMES = ("/home", "/root", "/run/user")
+"""What the unit does not see (ProtectHome)."""
+ENDED_S = 10.0
+"""Patience with a session's helper that hands its fans back."""
 MAIN = "import sys\nfrom rigpanel.cooling.helper import main\nsys.exit(main())\n"
 RIG_MODULES = (
     "__init__",
@@ -143,20 +150,28 @@ def install(places: Places) -> None:
         raise InstallError(f"{error.filename} cannot be written ({error.strerror}).") from error
 
 
-def enable() -> None:
+def enable(socket: str | None = None) -> None:
     """Have systemd start the helper now and at every boot; raises InstallError."""
     if shutil.which("groupadd"):
         _run("groupadd", "--system", "--force", "rigpanel")
     _run("systemctl", "daemon-reload")
+    end_service(socket)
     _run("systemctl", "enable", *UNITS)
-    _run("systemctl", "restart", UNITS[0])
+    _run("systemctl", "start", UNITS[0])
 
 
-def end_service() -> None:
-    """Have systemd end the helper, which hands the fans back, and start it no more."""
+def end_service(socket: str | None = None) -> None:
+    """End the helper, systemd's or a session's, which hands the fans back; start it no more."""
     for unit in UNITS:
         with contextlib.suppress(InstallError):  # not installed: the rest is done all the same
             _run("systemctl", "disable", "--now", unit)
+    _forget_failures()
+    with contextlib.suppress(HelperError, OSError):
+        with HelperClient(socket) as client:
+            ended = os.pidfd_open(client.ask("ping")["pid"])
+        signal.pidfd_send_signal(ended, signal.SIGTERM)
+        select.select([ended], [], [], ENDED_S)
+        os.close(ended)
 
 
 def put_cards_back(places: Places, socket: str | None = None) -> bool:
@@ -177,6 +192,7 @@ def remove(places: Places) -> None:
     if places.root == Path("/") and runs_systemd():
         with contextlib.suppress(InstallError):
             _run("systemctl", "daemon-reload")
+        _forget_failures()
 
 
 def session_command() -> list[str]:
@@ -202,6 +218,13 @@ def as_root() -> list[str]:
     raise InstallError("Neither pkexec nor sudo is here to ask for the right: run this as root.")
 
 
+def _forget_failures() -> None:
+    """Have systemd start a unit again it has given up, and show none that is no more."""
+    for unit in UNITS:
+        with contextlib.suppress(InstallError):  # there is nothing to forget
+            _run("systemctl", "reset-failed", unit)
+
+
 def _shipped(name: str) -> Path:
     """Return a file that came with rigpanel, from an installed wheel or from a checkout."""
     package = Path(errors.__file__).parent
@@ -216,13 +239,13 @@ def _put(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def _only_roots(file: Path) -> bool:
-    """Whether a file and every folder above it are root's, and nobody else may write them."""
+    """Whether a file outside homes and every folder above it are only root's to write."""
     try:
         real = file.resolve(strict=True)
         states = [part.stat() for part in (real, *real.parents)]
     except OSError:
         return False
-    return all(
+    return not any(real.is_relative_to(home) for home in HOMES) and all(
         state.st_uid == 0 and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for state in states
     )
 

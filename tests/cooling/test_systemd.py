@@ -20,6 +20,7 @@ from tests.cooling.helper_process import CURVE, until
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 
 HANDED_BACK_S = 3.0
+SLEEP_UNIT = "rigpanel-fand-sleep.service"
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +175,8 @@ def test_suspend_and_resume(installed: Booted) -> None:
         assert installed.rig.manual_fans == []
         asleep.unlink()
         installed.wait_held()
-        stopped = "rigpanel-fand-sleep.service"
-        until(lambda: installed.shows("ActiveState", stopped) == "inactive", "ready for the next")
-    assert installed.shows("Result", "rigpanel-fand-sleep.service") == "success"
+        until(lambda: installed.shows("ActiveState", SLEEP_UNIT) == "inactive", "told of the end")
+    assert installed.shows("Result", SLEEP_UNIT) == "success"
 
 
 def test_suspend_while_it_hangs(installed: Booted) -> None:
@@ -265,3 +265,59 @@ def test_its_removal(installed: Booted, how: str) -> None:
     assert left(installed) == set()
     assert installed.run("systemctl", "--failed", "--plain", "--no-legend").stdout == ""
     assert "not_running" in installed.rigpanel("fans", "--json").stdout
+
+
+@pytest.fixture
+def session(system: Booted) -> Booted:
+    """A system without the service, with a user who may run anything as root by pkexec."""
+    system.rigpanel("setup-helper", "--remove")
+    system.run("useradd", "--create-home", "owner", check=False)
+    system.write(
+        "etc/polkit-1/rules.d/50-pkexec.rules",
+        "polkit.addRule(function(action, subject) {\n"
+        '  if (action.id == "org.freedesktop.policykit.exec" && subject.user == "owner")\n'
+        "    return polkit.Result.YES;\n"
+        "});\n",
+    )
+    if system.run("which", "pkexec", check=False).returncode != 0:
+        pytest.skip("pkexec is not installed")
+    system.rigpanel("setup-helper", "--session", user="owner", DISPLAY=":0", RIGPANEL_HOME="")
+    return system
+
+
+def test_a_session_by_pkexec(session: Booted) -> None:
+    pids = session.run("pgrep", "-u", "root", "-f", "session-of").stdout.split()
+    assert len(pids) == 2  # it and its guard
+    archive = "/home/owner/.cache/rigpanel/rigpanel-fand.pyz"
+    order = {"gpu": session.rig.uuid(0), "curve": CURVE}
+    session.run("useradd", "--create-home", "guest", check=False)
+    session.run("cp", archive, "/run/client.pyz")
+    assert session.ask_as("guest", "set_curve", "/run/client.pyz", **order).startswith("refused")
+    assert session.ask_as("owner", "set_curve", archive, **order) == "done"
+    session.wait_held()
+    session.run("kill", "-9", *pids[1:])
+    automatic(session)
+
+
+def test_a_session_ends_with_the_panel(session: Booted) -> None:
+    session.set_curve(persist=False)
+    until(lambda: not session.answers(), "it ends a minute after its user's last connection", 90.0)
+    assert session.rig.manual_fans == []
+
+
+def test_the_service_takes_a_sessions_place(session: Booted) -> None:
+    session.set_curve(persist=False)
+    session.rigpanel("setup-helper")
+    assert session.shows("ActiveState") == "active"
+    assert session.run("pgrep", "-f", "session-of", check=False).stdout == ""
+    assert session.rig.manual_fans == []
+
+
+def test_the_service_started_beside_a_session_leaves_it_alone(session: Booted) -> None:
+    session.set_curve(persist=False)
+    session.rigpanel("setup-helper", "--root", "/")
+    session.run("systemctl", "daemon-reload")
+    assert session.run("systemctl", "start", UNIT, check=False).returncode != 0
+    assert "already serves" in session.journal()
+    assert session.answers()
+    session.wait_held()
