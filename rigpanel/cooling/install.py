@@ -18,6 +18,7 @@ from pathlib import Path
 from rigpanel import errors, paths
 from rigpanel.cooling import helper, restore
 from rigpanel.cooling.client import HelperClient, HelperError
+from rigpanel.cooling.protocol import USUAL_SOCKET
 
 FILES = "helper"
 UNITS = ("rigpanel-fand.service", "rigpanel-fand-sleep.service")
@@ -190,6 +191,7 @@ def remove(places: Places) -> None:
     for folder in (places.library, places.state):
         shutil.rmtree(folder, ignore_errors=True)
     if places.root == Path("/") and runs_systemd():
+        shutil.rmtree(USUAL_SOCKET.parent, ignore_errors=True)  # which the unit preserves
         with contextlib.suppress(InstallError):
             _run("systemctl", "daemon-reload")
         _forget_failures()

@@ -7,6 +7,7 @@ Needs root and, on Debian, the packages systemd-container, polkitd and pkexec: r
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,7 +282,8 @@ def session(system: Booted) -> Booted:
     )
     if system.run("which", "pkexec", check=False).returncode != 0:
         pytest.skip("pkexec is not installed")
-    system.rigpanel("setup-helper", "--session", user="owner", DISPLAY=":0", RIGPANEL_HOME="")
+    command = f"exec {sys.executable} -m rigpanel setup-helper --session > ~/log 2>&1"
+    system.run("sh", "-c", command, user="owner", DISPLAY=":0")
     return system
 
 
