@@ -87,7 +87,7 @@ class Booted:
         variables = f"LD_LIBRARY_PATH={DRIVER} {VARIABLE}={DRIVER}/cards"
         self.write(
             "etc/systemd/system.conf.d/rig.conf",
-            f"[Manager]\nDefaultEnvironment={variables}\nDefaultCPUAccounting=yes\n",
+            f"[Manager]\nDefaultEnvironment={variables}\n",
         )
         self.write("etc/environment", variables.replace(" ", "\n") + "\n")
         self.write("etc/hostname", "rig\n")
@@ -107,10 +107,17 @@ class Booted:
         command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self._disk}"]
         command += ["--register=no", "--keep-unit", "--console=pipe", "--private-network"]
         command += [f"--machine=rig{os.getpid()}", f"--bind={self._folder / 'rig'}:{DRIVER}"]
+        command += ["--capability=CAP_BPF", "--system-call-filter=bpf"]  # so that DeviceAllow holds
         log = self._folder / "boot.log"
         with log.open("ab") as out:
             self._nspawn = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                command,
+                # Of version 1 of control groups a container may use none.
+                env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         until_s = time.monotonic() + BOOT_S
         while not self._is_up():
@@ -225,7 +232,7 @@ class Booted:
             return False
         return True
 
-    def ask_as(self, user: str, verb: str, archive: str = "", **fields: Any) -> str:
+    def ask_as(self, user: str, verb: str, fields: dict[str, Any], archive: str = "") -> str:
         """Ask as another user, with the installed helper's own client; how it went."""
         library = archive or f"/{(Places().library / ARCHIVE).relative_to('/')}"
         arguments = [library, verb, json.dumps(fields)]

@@ -183,6 +183,16 @@ def test_its_removal_says_what_could_not_be_put_back(
     assert "A reboot puts it back" in done.stderr
 
 
+def test_a_python_in_a_home_is_left_alone_for_the_unit_does_not_see_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = Path(system_python()).resolve().parent
+    monkeypatch.setattr(install, "HOMES", (str(home),))
+    monkeypatch.setattr(sys, "executable", str(home / "python3"))
+    with pytest.raises(install.InstallError, match="belongs to root"):
+        system_python()
+
+
 def test_without_systemd_it_says_what_to_do_instead(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
