@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from rigpanel.cooling.authority import Peer, peer_of
 from rigpanel.cooling.protocol import RESTRICTED, ProtocolError, as_line, parse_answer, socket_path
 from rigpanel.errors import RigpanelError
 
@@ -72,6 +73,11 @@ class HelperClient:
     def close(self) -> None:
         """End the connection, and with it every lease it holds."""
         self._socket.close()
+
+    @property
+    def served_by(self) -> Peer:
+        """The helper's process, by the kernel's word."""
+        return peer_of(self._socket)
 
     def ask(self, verb: str, **fields: Any) -> dict[str, Any]:
         """Ask and return the answer; raises HelperError."""

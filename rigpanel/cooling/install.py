@@ -122,12 +122,16 @@ def build_archive(out: Path, python: str) -> None:
         whole.replace(out)
 
 
-def system_python() -> str:
-    """Return a Python that only root can change; raises InstallError where there is none."""
+def system_python(*, in_homes: bool = False) -> str:
+    """Return a Python that only root can change; raises InstallError where there is none.
+
+    One in a home is no use to the unit.
+    """
     mine = str(Path(sys.executable).resolve())
     others = (f"/usr/bin/python3.{minor}" for minor in range(20, 10, -1))
     for candidate in (UNIT_PYTHON, mine, *others):
-        if _only_roots(Path(candidate)) and _version(candidate) >= LEAST_PYTHON:
+        hidden = not in_homes and _in_a_home(candidate)
+        if not hidden and _only_roots(Path(candidate)) and _version(candidate) >= LEAST_PYTHON:
             return candidate
     raise InstallError(
         "The helper runs as root, so it needs a Python 3.11 or newer that belongs to root. Install "
@@ -169,7 +173,7 @@ def end_service(socket: str | None = None) -> None:
     _forget_failures()
     with contextlib.suppress(HelperError, OSError):
         with HelperClient(socket) as client:
-            ended = os.pidfd_open(client.ask("ping")["pid"])
+            ended = os.pidfd_open(client.served_by.pid)
         signal.pidfd_send_signal(ended, signal.SIGTERM)
         select.select([ended], [], [], ENDED_S)
         os.close(ended)
@@ -202,7 +206,7 @@ def session_command() -> list[str]:
 
     Raises InstallError where nothing can ask for the right.
     """
-    archive, python = paths.cache_dir() / ARCHIVE, system_python()
+    archive, python = paths.cache_dir() / ARCHIVE, system_python(in_homes=True)
     build_archive(archive, python)
     command = [python, "-IS", str(archive), "--session-of", str(os.getuid())]
     return [*as_root(), *command]
@@ -241,15 +245,20 @@ def _put(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def _only_roots(file: Path) -> bool:
-    """Whether a file outside homes and every folder above it are only root's to write."""
+    """Whether a file and every folder above it are root's, and nobody else may write them."""
     try:
         real = file.resolve(strict=True)
         states = [part.stat() for part in (real, *real.parents)]
     except OSError:
         return False
-    return not any(real.is_relative_to(home) for home in HOMES) and all(
+    return all(
         state.st_uid == 0 and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for state in states
     )
+
+
+def _in_a_home(file: str) -> bool:
+    real = Path(file).resolve()
+    return any(real.is_relative_to(home) for home in HOMES)
 
 
 def _version(python: str) -> tuple[int, ...]:

@@ -191,6 +191,7 @@ def test_a_python_in_a_home_is_left_alone_for_the_unit_does_not_see_it(
     monkeypatch.setattr(sys, "executable", str(home / "python3"))
     with pytest.raises(install.InstallError, match="belongs to root"):
         system_python()
+    assert system_python(in_homes=True)  # a session sees it
 
 
 def test_without_systemd_it_says_what_to_do_instead(

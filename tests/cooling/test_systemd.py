@@ -333,7 +333,7 @@ def test_a_session_ends_with_the_panel(session: Booted) -> None:
 
 def test_the_service_takes_a_sessions_place(session: Booted) -> None:
     session.set_curve(persist=False)
-    session.rigpanel("setup-helper")
+    session.rigpanel("setup-helper", user="owner", DISPLAY=":0")  # pkexec, once more
     assert session.shows("ActiveState") == "active"
     assert session.run("pgrep", "-f", "session-of", check=False).stdout == ""
     assert session.rig.manual_fans == []
