@@ -54,22 +54,21 @@ class Booted:
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._init = 0
         self._mounts = contextlib.ExitStack()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
             self._mount("tmpfs", folder, "mode=755")
             for made in ("upper", "work", "disk", "rig"):
                 (folder / made).mkdir()
             layers = f"lowerdir=/,upperdir={folder / 'upper'},workdir={folder / 'work'}"
             self._mount("overlay", self._disk, layers)
             if not (self._disk / TOP.relative_to("/") / "rigpanel").is_dir():
-                raise CannotBootError("the checkout is not on the root file system")  # noqa: TRY301
+                raise CannotBootError("the checkout is not on the root file system")
             self.rig = FakeRig.two_3090s(folder / "rig" / "cards")
             self.rig.state.root_only = 1
             shutil.copy(self.rig.library, folder / "rig")
             self._settle()
             self.boot()
-        except CannotBootError:
-            self.close()
-            raise
+            undo.pop_all()
 
     def _mount(self, kind: str, where: Path, options: str) -> None:
         done = subprocess.run(
@@ -144,13 +143,13 @@ class Booted:
         if self._nspawn is None:
             return
         if self._nspawn.poll() is None:
-            self.run("systemctl", "poweroff", check=False)
+            self._nspawn.terminate()  # it passes this on as systemd's signal to power off
             try:
                 self._nspawn.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 os.killpg(self._nspawn.pid, signal.SIGKILL)  # PID 1 and all inside die with it
                 self._nspawn.wait(PATIENCE_S)
-        self._nspawn = None
+        self._nspawn, self._init = None, 0
 
     def close(self) -> None:
         """End it, with everything that was written inside."""
@@ -171,6 +170,10 @@ class Booted:
         self, *command: str, user: str = "root", check: bool = True, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as one of its users; with `check`, it must end well."""
+        # Never outside, where its number may be another process's by now.
+        assert self._init
+        assert self._nspawn is not None
+        assert self._nspawn.poll() is None, "the container is gone"
         become = [] if user == "root" else ["runuser", "-u", user, "--"]
         home = "/root" if user == "root" else f"/home/{user}"
         seen = {"PATH": PATH, "HOME": home, "LC_ALL": "C.UTF-8", "PYTHONPATH": str(TOP)}
