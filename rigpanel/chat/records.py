@@ -3,7 +3,6 @@
 
 import functools
 import json
-from typing import Any
 
 from rigpanel.chat.conversation import ReplyRecord
 from rigpanel.codec import from_plain, to_plain
@@ -37,17 +36,18 @@ def from_columns(
             from_plain(ReplyStats, json.loads(stats)),
             None if settings is None else _settings(settings),
             Sampling() if sampling is None else _sampling(sampling),
-            _energy(json.loads(energy or "[]")),
+            _energy(energy or "[]"),
         )
     except (ValueError, TypeError):
         return None
 
 
-def _energy(plain: Any) -> tuple[CardEnergy, ...]:
-    return tuple(from_plain(CardEnergy, card) for card in plain)
-
-
 # The replies of a conversation share these, and building them takes most of opening it.
+@functools.lru_cache(maxsize=64)
+def _energy(text: str) -> tuple[CardEnergy, ...]:
+    return tuple(from_plain(CardEnergy, card) for card in json.loads(text))
+
+
 @functools.lru_cache(maxsize=64)
 def _settings(text: str) -> LoadSettings:
     return from_plain(LoadSettings, json.loads(text))

@@ -23,6 +23,7 @@ from rigpanel.engine.process_engine import ProcessEngine
 from rigpanel.engine.sampling import PRESETS
 from rigpanel.storage import Storage
 from rigpanel.ui.bridges import EngineBridge, WatchBridge
+from rigpanel.ui.garbage import GarbageCollector
 from rigpanel.ui.panes.chat.pane import ChatPane
 from rigpanel.ui.panes.chat.shelf import Shelf
 from rigpanel.ui.theme_apply import apply_theme
@@ -89,6 +90,7 @@ async def run(app: QApplication, home: Path, rounds: int) -> int:
     pane = ChatPane(engine, WatchBridge(), window_theme, shelf)
     pane.resize(640, 900)
     pane.show()
+    GarbageCollector(pane)  # as the panel has one
     ids = {count: await fill(store, count) for count in (SHORT, LONG)}
     took_s: dict[int, list[float]] = {SHORT: [], LONG: []}
     waits_ms: dict[int, list[float]] = {SHORT: [], LONG: []}
