@@ -54,16 +54,11 @@ class DesktopSession:
             "XDG_RUNTIME_DIR": str(runtime),
             "RIGPANEL_HOME": str(folder / "home"),
         }
-        self._start_display()
-        self._start_bus()
-        self.start(["openbox"])
-        wait_for(
-            "the window manager",
-            lambda: self.run("xdotool", "get_num_desktops").strip() not in {"", "0"},
-        )
-        self.start(["dunst"])
-        if tray:
-            self.start_tray()
+        try:
+            self._start_all(tray=tray)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +69,18 @@ class DesktopSession:
         self.close()
         if kind is None:
             assert self.failures() == ""
+
+    def _start_all(self, *, tray: bool) -> None:
+        self._start_display()
+        self._start_bus()
+        self.start(["openbox"])
+        wait_for(
+            "the window manager",
+            lambda: self.run("xdotool", "get_num_desktops").strip() not in {"", "0"},
+        )
+        self.start(["dunst"])
+        if tray:
+            self.start_tray()
 
     def seen(self) -> str:
         """Return what there is on the screen and what was logged, for whoever reads a failure."""
