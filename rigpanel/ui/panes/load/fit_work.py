@@ -5,8 +5,10 @@ import contextlib
 import functools
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -19,6 +21,8 @@ from rigpanel.fit.result import Fit
 from rigpanel.library.gguf_header import GgufHeader
 from rigpanel.ui.panes.load.laid_over import Ground
 from rigpanel.ui.panes.load.outside import DryRun
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -127,22 +131,19 @@ class FitWork(QObject):
         if number != self._asked:
             return
         ground = question.ground
-        fit: Fit | str
-        try:
-            fit = self._estimator(header).fit(question.settings, ground.devices)
-            fit = replace(fit, host_free_mib=ground.host_free_mib)
-        except RigpanelError as error:
-            fit = str(error)
-        except Exception as error:
-            log.exception("a fit failed unexpectedly")
-            fit = f"Where it would go could not be reckoned: {error!r}."
+
+        def fit() -> Fit:
+            found = self._estimator(header).fit(question.settings, ground.devices)
+            return replace(found, host_free_mib=ground.host_free_mib)
+
+        found = _or_why_not(fit, "Where it would go could not be reckoned")
         with _while_it_is_there():
-            self.reckoned.emit(FitAnswer(question, fit))
+            self.reckoned.emit(FitAnswer(question, found))
 
     def _advise(self, header: GgufHeader, question: Question) -> None:
         ground = question.ground
-        advice: Advice | str
-        try:
+
+        def advise() -> Advice:
             best = recommend(
                 header,
                 question.settings,
@@ -150,26 +151,27 @@ class FitWork(QObject):
                 ground.host_free_mib,
                 self._estimator(header),
             )
-            advice = Advice(question, best)
-        except RigpanelError as error:
-            advice = str(error)
-        except Exception as error:
-            log.exception("a recommendation failed unexpectedly")
-            advice = f"No advice could be had: {error!r}."
+            return Advice(question, best)
+
+        advice = _or_why_not(advise, "No advice could be had")
         with _while_it_is_there():
             self.advised.emit(advice)
 
     def _measure(self, dry_run: DryRun, settings: LoadSettings) -> None:
-        answer: Measured | str
-        try:
-            answer = dry_run(settings)
-        except RigpanelError as error:
-            answer = str(error)
-        except Exception as error:
-            log.exception("a dry run failed unexpectedly")
-            answer = f"The dry run failed unexpectedly: {error!r}."
+        answer = _or_why_not(lambda: dry_run(settings), "The dry run failed unexpectedly")
         with _while_it_is_there():
             self.measured.emit(DryRunAnswer(settings, answer))
+
+
+def _or_why_not(work: Callable[[], T], failed: str) -> T | str:
+    """Return what comes of work, or the sentence that says why nothing does."""
+    try:
+        return work()
+    except RigpanelError as error:
+        return str(error)
+    except Exception as error:
+        log.exception("work for the load pane's picture failed unexpectedly")
+        return f"{failed}: {error!r}."
 
 
 def _while_it_is_there() -> contextlib.AbstractContextManager[None]:
